@@ -1,0 +1,178 @@
+// Package agent runs one machine of package life for real: it feeds it events,
+// carries its actions out through the edges, and writes its decisions to the
+// log.
+//
+// It guarantees that actions are carried out one at a time and in order, each
+// within a time-out of its own; that an effect once begun is finished and its
+// result handed to the machine even when the process is asked to stop; and that
+// a machine which is asked to stop is told so before anything else is done.
+// What to do is left to life, how to do it to the edges.
+package agent
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/life"
+)
+
+// Edges are the systems that actions reach. A verb needs only those that its
+// actions use; the others may be nil.
+type Edges struct {
+	Metadata    Metadata
+	AutoScaling AutoScaling
+	GitLab      GitLab
+	Runner      Runner
+	Units       Units
+	Secrets     Secrets
+	Files       *Files
+}
+
+// Options are how a machine is run.
+type Options struct {
+	Edges Edges
+	Log   *slog.Logger
+	// Notify tells the service manager READY=1 and STATUS=…; nil tells nobody.
+	Notify func(state string)
+}
+
+// Outcome is what came of a run.
+type Outcome struct {
+	Code      life.ExitCode
+	Summary   string           // one line for a person
+	Decisions []fleet.Decision // those of level info and above, the newest hundred
+	Changed   bool             // something outside of this process was changed
+}
+
+// mostDecisions bounds what a daemon keeps for its outcome.
+const mostDecisions = 100
+
+// Run drives m from Started to its Exit. Cancelling ctx asks it to stop; Run
+// returns when it has.
+func Run[S life.Machine[S]](ctx context.Context, m S, o Options) Outcome {
+	r := runner{Options: o, ctx: ctx}
+	m, actions := m.Step(life.Started{}, time.Now())
+	r.notify("READY=1")
+	told := false // of the interruption, since the last event
+	for {
+		effect := r.speak(actions)
+		if exit, ok := effect.(life.Exit); ok {
+			r.out.Code, r.out.Summary = exit.Code, exit.Summary
+			return r.out
+		}
+		var event life.Event
+		if ctx.Err() != nil && !told {
+			event, told = life.Interrupted{}, true
+		} else {
+			event, told = r.carryOut(effect), false
+		}
+		m, actions = m.Step(event, time.Now())
+	}
+}
+
+type runner struct {
+	Options
+	ctx context.Context
+	out Outcome
+}
+
+// speak logs the decisions and returns the action after them.
+func (r *runner) speak(actions []life.Action) life.Action {
+	for _, a := range actions {
+		say, ok := a.(life.Say)
+		if !ok {
+			return a
+		}
+		r.log(say)
+	}
+	panic("agent: a machine returned nothing to do")
+}
+
+func (r *runner) log(s life.Say) {
+	attrs := []slog.Attr{slog.String(keyVerb, s.Decision.Verb)}
+	if len(s.Decision.Reasons) > 0 {
+		attrs = append(attrs, slog.String(keyWhy, joinReasons(s.Decision.Reasons)))
+	}
+	if s.Err != nil {
+		attrs = append(attrs, slog.String(keyError, s.Err.Error()))
+	}
+	r.Log.LogAttrs(r.ctx, levels[s.Level], s.Decision.Action, attrs...)
+	if s.Level == life.Debug {
+		return
+	}
+	d := s.Decision
+	if s.Err != nil {
+		d.Reasons = append(d.Reasons[:len(d.Reasons):len(d.Reasons)], fleet.Reason(s.Err.Error()))
+	}
+	r.out.Decisions = append(r.out.Decisions, d)
+	if len(r.out.Decisions) > mostDecisions {
+		r.out.Decisions = append([]fleet.Decision(nil), r.out.Decisions[1:]...)
+	}
+	r.notify("STATUS=" + strings.ReplaceAll(d.Action, "\n", " "))
+}
+
+func (r *runner) notify(state string) {
+	if r.Notify != nil {
+		r.Notify(state)
+	}
+}
+
+func joinReasons(reasons []fleet.Reason) string {
+	parts := make([]string, len(reasons))
+	for i, w := range reasons {
+		parts[i] = string(w)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// The keys of every log line.
+const (
+	keyVerb  = "verb"  // the machine that speaks
+	keyWhy   = "why"   // what it saw, and why it decided so
+	keyError = "error" // what failed, and what mends it
+)
+
+var levels = map[life.Level]slog.Level{
+	life.Debug: slog.LevelDebug, life.Info: slog.LevelInfo, life.Warn: slog.LevelWarn, life.Error: slog.LevelError,
+}
+
+// carryOut performs one action and returns the event that answers it.
+func (r *runner) carryOut(a life.Action) life.Event {
+	if sleep, ok := a.(life.Sleep); ok {
+		return r.sleep(sleep)
+	}
+	ctx, cancel := r.bound(a)
+	defer cancel()
+	value, err := r.Edges.perform(ctx, a)
+	if err == nil && changes(a) {
+		r.out.Changed = true
+	}
+	return life.Result{Action: a, Value: value, Failure: fleet.AsFailure(describe(a), err)}
+}
+
+func (r *runner) sleep(s life.Sleep) life.Event {
+	t := time.NewTimer(time.Until(s.Until))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return life.Woke{}
+	case <-r.ctx.Done():
+		return life.Woke{} // the interruption is told next, whatever this one leads to
+	}
+}
+
+const (
+	// actionTimeout bounds every action: longer than any edge's own time-outs with
+	// their retries, shorter than a third of the shortest hook, so that one action
+	// that hangs loses no heartbeat's turn but its own.
+	actionTimeout = 20 * time.Second
+)
+
+// bound gives an action its own time. It is not cut short by a request to stop:
+// an effect whose result nobody took in would have to be found out again.
+func (r *runner) bound(life.Action) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(r.ctx), actionTimeout)
+}

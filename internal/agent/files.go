@@ -1,0 +1,244 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/life"
+)
+
+// Files keeps what survives a kill: the registration in the state directory
+// (0600, across reboots), the notice and the flags in the run directory (until
+// the next boot). Every file is replaced as a whole or not at all.
+type Files struct {
+	StateDir string
+	RunDir   string
+}
+
+const (
+	registrationFile = "registration.json"
+	whoamiFile       = "whoami.json"
+	// mostFile bounds what is read: these files are some hundred bytes.
+	mostFile = 64 << 10
+
+	private = 0o600
+	public  = 0o644 // the daemons may run as a user of their own
+)
+
+func (e Edges) readFlags(ctx context.Context) (fleet.Flags, error) {
+	f, err := e.Files.Flags()
+	if err != nil || e.Runner == nil {
+		return f, err
+	}
+	f.Held, err = e.Runner.Held(ctx)
+	return f, err
+}
+
+// Flags reads the run directory. One that does not exist is an empty one.
+func (f *Files) Flags() (fleet.Flags, error) {
+	var flags fleet.Flags
+	var notice fleet.Notice
+	found, err := readJSON(f.run(string(life.FlagNotice)), &notice)
+	if err != nil {
+		return flags, err
+	}
+	if found {
+		flags.Notice = &notice
+	}
+	for name, to := range map[life.Flag]*bool{
+		life.FlagStandby: &flags.Standby, life.FlagRegistered: &flags.Registered, life.FlagWarmed: &flags.Warmed,
+		life.FlagProtected: &flags.Protected, life.FlagUnable: &flags.Unable,
+	} {
+		if *to, err = exists(f.run(string(name))); err != nil {
+			return flags, err
+		}
+	}
+	return flags, nil
+}
+
+func (f *Files) run(name string) string   { return filepath.Join(f.RunDir, name) }
+func (f *Files) state(name string) string { return filepath.Join(f.StateDir, name) }
+
+func exists(path string) (bool, error) {
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, local("look for "+path, err)
+}
+
+// SetFlag writes or removes a flag file; what is so already stays so.
+func (f *Files) SetFlag(flag life.Flag, on bool) error {
+	path := f.run(string(flag))
+	if on {
+		return replace(path, []byte(time.Now().UTC().Format(time.RFC3339)+"\n"), public)
+	}
+	return remove(path)
+}
+
+// WriteNotice writes the notice unless one stands: the first is the one that is
+// acted on.
+func (f *Files) WriteNotice(n fleet.Notice) error {
+	data, err := json.Marshal(n)
+	if err != nil {
+		return local("encode the notice", err)
+	}
+	path := f.run(string(life.FlagNotice))
+	if there, err := exists(path); err != nil || there {
+		return err
+	}
+	return replace(path, append(data, '\n'), public)
+}
+
+// Whoami reads what init found out, nil when it has not.
+func (f *Files) Whoami() (*life.Whoami, error) {
+	var w life.Whoami
+	found, err := readJSON(f.run(whoamiFile), &w)
+	if err != nil || !found {
+		return nil, err
+	}
+	return &w, nil
+}
+
+// WriteWhoami keeps what init found out.
+func (f *Files) WriteWhoami(w life.Whoami) error {
+	data, err := json.Marshal(w)
+	if err != nil {
+		return local("encode the identity", err)
+	}
+	return replace(f.run(whoamiFile), append(data, '\n'), public)
+}
+
+// storedRegistration is the file's format: the one place where tokens are
+// written in the clear, mode 0600.
+type storedRegistration struct {
+	Mode        fleet.Mode     `json:"mode"`
+	URL         string         `json:"url"`
+	SystemID    string         `json:"system_id"`
+	Description string         `json:"description"`
+	IntentAt    time.Time      `json:"intent_at"`
+	Runners     []storedRunner `json:"runners"`
+}
+
+type storedRunner struct {
+	ID    int64  `json:"id"`
+	Token string `json:"token"`
+}
+
+// Registration reads the registration, nil when there is none.
+func (f *Files) Registration() (*fleet.Registration, error) {
+	var s storedRegistration
+	found, err := readJSON(f.state(registrationFile), &s)
+	if err != nil || !found {
+		return nil, err
+	}
+	r := fleet.Registration{Mode: s.Mode, URL: s.URL, SystemID: s.SystemID, Description: s.Description, IntentAt: s.IntentAt}
+	for _, one := range s.Runners {
+		r.Runners = append(r.Runners, fleet.RegisteredRunner{ID: one.ID, Token: fleet.NewToken(one.Token)})
+	}
+	return &r, nil
+}
+
+// WriteRegistration keeps the registration.
+func (f *Files) WriteRegistration(r fleet.Registration) error {
+	s := storedRegistration{Mode: r.Mode, URL: r.URL, SystemID: r.SystemID, Description: r.Description, IntentAt: r.IntentAt}
+	for _, one := range r.Runners {
+		s.Runners = append(s.Runners, storedRunner{ID: one.ID, Token: one.Token.Reveal()})
+	}
+	data, err := json.Marshal(s)
+	if err != nil {
+		return local("encode the registration", err)
+	}
+	return replace(f.state(registrationFile), append(data, '\n'), private)
+}
+
+// RemoveRegistration forgets it.
+func (f *Files) RemoveRegistration() error { return remove(f.state(registrationFile)) }
+
+// readJSON reads a small file; one that does not exist is not found, one that
+// does not parse is an error: it was written whole, so someone else wrote it.
+func readJSON(path string, into any) (found bool, err error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, local("open "+path, err)
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, mostFile))
+	if err != nil {
+		return false, local("read "+path, err)
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		// the decoder's words could quote the file, which may hold a token
+		return false, &fleet.Failure{Kind: fleet.Local, Op: "read " + path, Message: "it is not as Shoal writes it", Mend: "remove the file and run the command again"}
+	}
+	return true, nil
+}
+
+// replace writes a file as a whole: into a new file beside it that then takes
+// its name. A full disk or a kill leaves the old one.
+func replace(path string, data []byte, mode fs.FileMode) error {
+	op := "write " + path
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return local(op, err)
+	}
+	defer os.Remove(tmp.Name()) // nothing once it is renamed
+	_, err = tmp.Write(data)
+	err = errors.Join(err, tmp.Chmod(mode), tmp.Sync(), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	return local(op, err)
+}
+
+// syncDir makes a rename survive a power cut.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func remove(path string) error {
+	err := os.Remove(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return local("remove "+path, err)
+}
+
+// local is a failure of this machine.
+func local(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &fleet.Failure{Kind: fleet.Local, Op: op, Message: err.Error(), Mend: "see that the directory exists, is writable and has room: " + fmt.Sprint(filepath.Dir(pathOf(err))), Err: err}
+}
+
+// pathOf is the path that an error names.
+func pathOf(err error) string {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Path
+	}
+	var l *os.LinkError
+	if errors.As(err, &l) {
+		return l.New
+	}
+	return ""
+}

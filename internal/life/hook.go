@@ -1,0 +1,104 @@
+package life
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+)
+
+// keeper keeps a lifecycle hook from timing out while there is work to do.
+type keeper struct {
+	action  fleet.HookAction
+	timeout time.Duration // the hook's heartbeat time-out
+	cap     time.Duration // the cap on the whole wait
+	on      bool
+	waiting bool // a heartbeat has been accepted: an action waits
+	refused bool // heartbeats are not permitted: the time-out will strike
+	next    time.Time
+	// persistent keeps asking where no action waits yet: a termination hook may
+	// begin to wait some time after the notice.
+	persistent bool
+}
+
+// due tells whether it is time for a heartbeat.
+func (k keeper) due(now time.Time) bool { return k.on && !now.Before(k.next) }
+
+// earlier is the earlier of t and the next heartbeat.
+func (k keeper) earlier(t time.Time) time.Time {
+	if k.on && k.next.Before(t) {
+		return k.next
+	}
+	return t
+}
+
+// every is the time between heartbeats: a third of the time-out, so that two
+// may be lost.
+func (k keeper) every() time.Duration { return k.timeout / 3 }
+
+// keep starts heartbeats for a hook, the first at once: it tells whether an
+// action waits at all.
+func (f *flow) keep(group, instance string, h fleet.Hook, persistent bool) {
+	f.hook = keeper{
+		action:  fleet.HookAction{Group: group, Hook: h.Name, InstanceID: instance},
+		timeout: h.HeartbeatTimeout, cap: h.GlobalTimeout,
+		on: true, next: f.now, persistent: persistent,
+	}
+}
+
+// beaten takes a heartbeat's result in.
+func (f *flow) beaten(_ Heartbeat, failure *fleet.Failure) {
+	k := &f.hook
+	k.next = f.now.Add(k.every())
+	switch {
+	case failure == nil:
+		k.waiting = true
+	case failure.Kind == fleet.NotWaiting:
+		k.waiting, k.on = false, k.persistent
+	case failure.Final():
+		k.on, k.refused = false, true
+		f.fails(Error, fmt.Sprintf("cannot extend hook %q: it will time out after %s", k.action.Hook, k.timeout), failure)
+	default:
+		// sooner than a whole interval: two more tries fit before the time-out
+		k.next = f.now.Add(max(k.every()/4, failure.RetryAfter))
+		f.fails(Warn, fmt.Sprintf("heartbeat of hook %q failed, trying again", k.action.Hook), failure)
+	}
+}
+
+// pickHook chooses the hook of one transition: the configured one, else the
+// only one. None is no failure: found is false.
+func pickHook(hooks []fleet.Hook, t fleet.Transition, configured, key string) (h fleet.Hook, found bool, failure *fleet.Failure) {
+	var of []fleet.Hook
+	var names []string
+	for _, h := range hooks {
+		if h.Transition == t {
+			of, names = append(of, h), append(names, fmt.Sprintf("%q", h.Name))
+		}
+	}
+	kind := "launch"
+	if t == fleet.AtTermination {
+		kind = "termination"
+	}
+	if configured != "" {
+		for _, h := range of {
+			if h.Name == configured {
+				return h, true, nil
+			}
+		}
+		return h, false, &fleet.Failure{
+			Kind: fleet.Invalid, Op: "choose the " + kind + " hook", Message: fmt.Sprintf("the group has none named %q", configured),
+			Mend: fmt.Sprintf("set %s to one of [%s], or leave it out", key, strings.Join(names, " ")),
+		}
+	}
+	switch len(of) {
+	case 0:
+		return h, false, nil
+	case 1:
+		return of[0], true, nil
+	}
+	return h, false, &fleet.Failure{
+		Kind: fleet.Invalid, Op: "choose the " + kind + " hook", Message: fmt.Sprintf("the group has %d: %s", len(of), strings.Join(names, ", ")),
+		Mend: fmt.Sprintf("set %s to the one that Shoal is to complete", key),
+	}
+}

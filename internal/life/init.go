@@ -1,0 +1,497 @@
+package life
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+)
+
+// InitSettings are what an operator can set.
+type InitSettings struct {
+	Mode       fleet.Mode
+	URL        string // of GitLab
+	Token      string // reference to the secret
+	Runner     fleet.NewRunner
+	Group      string        // the group's name; empty: found
+	LaunchHook string        // the launch hook's name; empty: found
+	Timeout    time.Duration // for the runner to serve metrics
+	Patience   time.Duration // for a token that GitLab refuses to be mended while a launch hook waits
+	Seed       uint64
+}
+
+// Init registers the runner of an instance that was just launched (or
+// rebooted), starts it, sees it reach GitLab, and completes the launch hook.
+//
+// It guarantees that it may be killed at any point and run again: an intent is
+// on disk before a runner is made, so none is made twice where GitLab lets us
+// look, and what was made is undone when the launch is given up. The hook is
+// completed with CONTINUE only when the runner has reached GitLab.
+type Init struct {
+	flow
+	set      InitSettings
+	find     finder
+	started  time.Time
+	warmed   bool
+	sections int
+	recover  bool // an intent without a result stands: a runner may exist
+	auth     fleet.Token
+	reg      fleet.Registration
+	checked  int // runners of an earlier registration that GitLab still knows
+	unsaved  bool
+	watchEnd time.Time
+	cause    *fleet.Failure // why the launch is given up
+	code     ExitCode
+	own      bool // for a reason of this instance's own
+}
+
+const (
+	// watchPeriod is how often a starting runner is looked at.
+	watchPeriod = time.Second
+	// identityPatience bounds the wait for the metadata and the group: without
+	// them there is no hook to heartbeat, so a restart of the unit does as well.
+	identityPatience = 5 * time.Minute
+	// undoPatience bounds the undoing of a registration: the hook's own time is
+	// running, and what stays behind is the reaper's.
+	undoPatience = time.Minute
+	// refusedPause is the time between tries of what was refused for good: the
+	// operator mends it in minutes, and each try is a call.
+	refusedPause = 30 * time.Second
+)
+
+// NewInit returns the machine before its first event.
+func NewInit(set InitSettings) Init {
+	return Init{
+		flow: flow{verb: "init", backoff: backoff{seed: set.Seed}},
+		set:  set, find: finder{configured: set.Group, stage: fromMetadata},
+	}
+}
+
+const (
+	initFlags       phase = "flags"
+	initClearNotice phase = "clear the operator's notice"
+	initFind        phase = "find group"
+	initTarget      phase = "target state"
+	initHooks       phase = "hooks"
+	initWhoami      phase = "keep identity"
+	initSections    phase = "sections"
+	initRead        phase = "read registration"
+	initSecret      phase = "secret"
+	initIntent      phase = "write intent"
+	initLook        phase = "look for a lost runner"
+	initAdopt       phase = "adopt"
+	initRegister    phase = "register"
+	initVerify      phase = "verify"
+	initSave        phase = "save registration"
+	initConfigure   phase = "configure"
+	initMark        phase = "mark registered"
+	initStart       phase = "start runner"
+	initWatch       phase = "watch runner"
+	initClearWarmed phase = "clear warmed"
+	initClearUnable phase = "clear unable"
+	initComplete    phase = "complete hook"
+	initWarmed      phase = "mark warmed"
+	undoMark        phase = "undo: unmark"
+	undoStop        phase = "undo: stop runner"
+	undoRunner      phase = "undo: unregister"
+	undoForget      phase = "undo: forget registration"
+	undoUnable      phase = "undo: mark unable"
+	undoAbandon     phase = "undo: abandon launch"
+)
+
+// Step implements Machine.
+func (s Init) Step(e Event, now time.Time) (Init, []Action) {
+	r, ok := s.begin(e, now)
+	switch {
+	case ok:
+		s.got(r)
+	case e == Event(Started{}):
+		s.started = now
+		s.goTo(initFlags)
+	case e == Event(Interrupted{}) && s.unsaved: // the answer that holds a token is not to be had again
+		s.goTo(initSave)
+	case e == Event(Interrupted{}):
+		s.done(TryAgain, "interrupted; run it again to go on")
+	}
+	return s, s.next(s.ask)
+}
+
+func (s *Init) ask() Action {
+	switch s.phase {
+	case initFlags:
+		return ReadFlags{}
+	case initClearNotice:
+		return SetFlag{FlagNotice, false}
+	case initFind:
+		return s.find.ask()
+	case initTarget:
+		return ReadTarget{}
+	case initHooks:
+		return DescribeHooks{s.find.who.Group}
+	case initWhoami:
+		return WriteWhoami{s.find.who}
+	case initSections:
+		return CountSections{}
+	case initRead:
+		return ReadRegistration{}
+	case initSecret:
+		return ResolveSecret{s.set.Token}
+	case initIntent, initSave:
+		return WriteRegistration{s.reg}
+	case initLook:
+		return FindRunners{s.auth, s.newRunner()}
+	case initAdopt:
+		return ResetRunnerToken{s.auth, s.reg.Runners[len(s.reg.Runners)-1].ID}
+	case initRegister:
+		return s.register()
+	case initVerify:
+		return VerifyRunner{s.reg.Runners[s.checked].Token, s.reg.SystemID}
+	}
+	return s.askLate()
+}
+
+// askLate are the phases from configuration on, and the undoing.
+func (s *Init) askLate() Action {
+	switch s.phase {
+	case initConfigure:
+		return WriteRunnerConfig{s.reg}
+	case initMark:
+		return SetFlag{FlagRegistered, true}
+	case initStart:
+		return StartUnit{UnitRunner}
+	case initWatch:
+		return ScrapeMetrics{}
+	case initClearWarmed:
+		return SetFlag{FlagWarmed, false}
+	case initClearUnable:
+		return SetFlag{FlagUnable, false}
+	case initWarmed:
+		return SetFlag{FlagWarmed, true}
+	case undoMark:
+		return SetFlag{FlagRegistered, false}
+	case undoStop:
+		return StopUnit{UnitRunner}
+	case undoRunner:
+		return unregisterOne(s.reg)
+	case undoForget:
+		return RemoveRegistration{}
+	case undoUnable:
+		return SetFlag{FlagUnable, true}
+	case undoAbandon:
+		return CompleteHook{s.hook.action, fleet.Abandon}
+	}
+	return CompleteHook{s.hook.action, fleet.Continue}
+}
+
+func (s *Init) got(r Result) {
+	if r.Failure != nil {
+		s.failed(r)
+		return
+	}
+	switch s.phase {
+	case initFlags:
+		s.gotFlags(value[fleet.Flags](r))
+	case initFind:
+		_ = s.find.got(r) // it has no failure
+		if s.find.stage == found {
+			s.goTo(initTarget)
+		}
+	case initTarget:
+		s.gotTarget(value[fleet.LifecycleState](r))
+	case initHooks:
+		s.gotHooks(value[[]fleet.Hook](r))
+	case initWhoami:
+		s.goTo(map[bool]phase{true: initWarmed, false: initSections}[s.warmed])
+	case initSections:
+		s.sections = max(1, value[int](r))
+		s.goTo(initRead)
+	case initRead:
+		s.gotRegistration(value[*fleet.Registration](r))
+	case initSecret:
+		s.gotSecret(value[fleet.Token](r))
+	case initLook:
+		s.gotLost(value[[]int64](r))
+	case initAdopt, initRegister:
+		s.gotRunner(r)
+	case initVerify:
+		s.gotVerified()
+	case initSave:
+		s.unsaved = false
+		s.goTo(s.afterSave())
+	case initWatch:
+		s.gotMetrics(value[fleet.Observation](r))
+	default:
+		s.goOn()
+	}
+}
+
+// initFollows is the order of the steps whose answer holds nothing.
+var initFollows = map[phase]phase{
+	initClearNotice: initFind,
+	initConfigure:   initMark, initMark: initStart, initStart: initWatch,
+	initClearWarmed: initClearUnable, initClearUnable: initComplete, initWarmed: initComplete,
+	undoMark: undoStop, undoStop: undoRunner, undoForget: undoUnable, undoUnable: undoAbandon,
+}
+
+// goOn is what follows where the answer holds nothing.
+func (s *Init) goOn() {
+	switch s.phase {
+	case initComplete:
+		s.completed()
+	case undoAbandon:
+		s.abandoned()
+	case initIntent:
+		if s.recover && s.set.Mode == fleet.ModeCreate {
+			s.goTo(initLook)
+			return
+		}
+		s.goTo(initRegister)
+	case undoRunner:
+		s.undone()
+	default:
+		s.goTo(initFollows[s.phase])
+		if s.phase == initWatch {
+			s.watchEnd = s.now.Add(s.set.Timeout)
+		}
+		s.skipWhatIsNotThere()
+	}
+}
+
+// skipWhatIsNotThere passes over steps that have nothing to act on.
+func (s *Init) skipWhatIsNotThere() {
+	if s.phase == initComplete && !s.hook.waiting {
+		s.completed()
+	}
+	if s.phase == undoRunner && len(s.reg.Runners) == 0 {
+		s.goTo(undoForget)
+	}
+	if s.phase == undoUnable && !s.own {
+		s.goTo(undoAbandon)
+	}
+	if s.phase == undoAbandon && !s.hook.waiting {
+		s.abandoned()
+	}
+}
+
+func (s *Init) gotFlags(f fleet.Flags) {
+	switch {
+	case f.Notice == nil:
+		s.goTo(initFind)
+	case f.Notice.Kind == fleet.NoticeOperator: // unregistered by hand, now wanted again by hand
+		s.goTo(initClearNotice)
+	default:
+		s.done(Done, fmt.Sprintf("nothing registered: this instance is to go (%s)", f.Notice.Kind))
+	}
+}
+
+func (s *Init) gotTarget(target fleet.LifecycleState) {
+	switch {
+	case target == fleet.Terminated:
+		s.say(Info, "register nothing", "the group wants this instance terminated")
+		s.done(Done, "nothing registered: the group wants this instance terminated")
+		return
+	case target.IsWarmed():
+		s.warmed = true
+		s.say(Info, "register nothing", fleet.Reason("the instance goes to the warm pool: target state "+string(target)))
+	}
+	s.goTo(initHooks)
+}
+
+func (s *Init) gotHooks(hooks []fleet.Hook) {
+	h, ok, failure := pickHook(hooks, fleet.AtLaunch, s.set.LaunchHook, "group.launch_hook")
+	switch {
+	case failure != nil:
+		s.fails(Error, "cannot tell which launch hook to complete", failure)
+		s.done(BadUsage, failure.Error())
+		return
+	case ok:
+		s.keep(s.find.who.Group, s.find.who.Identity.InstanceID, h, false)
+	default:
+		s.say(Warn, "complete no launch hook", fleet.Reason(fmt.Sprintf("group %q has none: jobs may be waited for before the runner is up, and a failed launch is not replaced", s.find.who.Group)))
+	}
+	s.goTo(initWhoami)
+}
+
+// newRunner is the runner that this instance makes.
+func (s *Init) newRunner() fleet.NewRunner {
+	n := s.set.Runner
+	n.Description = s.description()
+	if n.MaintenanceNote == "" {
+		n.MaintenanceNote = fmt.Sprintf("Made by Shoal on instance %s of Auto Scaling group %s; deleted when the instance goes.", s.find.who.Identity.InstanceID, s.find.who.Group)
+	}
+	return n
+}
+
+func (s *Init) description() string {
+	return s.find.who.Group + "/" + s.find.who.Identity.InstanceID
+}
+
+// SystemID derives the runner manager's id from the instance's: the same after
+// every reboot, never shared by two instances of one image, and of the form
+// that GitLab demands, s_ and twelve letters or digits.
+func SystemID(instanceID string) string {
+	const digits = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	sum := sha256.Sum256([]byte("shoal system id of " + instanceID))
+	id := []byte("s_")
+	for _, b := range sum[:12] {
+		id = append(id, digits[int(b)%len(digits)])
+	}
+	return string(id)
+}
+
+// gotRegistration finds out how far an earlier run came.
+func (s *Init) gotRegistration(old *fleet.Registration) {
+	s.reg = fleet.Registration{
+		Mode: s.set.Mode, URL: s.set.URL, Description: s.description(),
+		SystemID: SystemID(s.find.who.Identity.InstanceID), IntentAt: s.now,
+	}
+	if old != nil && old.Mode == s.reg.Mode && old.URL == s.reg.URL && old.Description == s.reg.Description {
+		s.reg.IntentAt, s.reg.Runners = old.IntentAt, old.Runners
+		s.recover = len(old.Runners) < s.sections
+	} else if old != nil { // of another instance (an image made of it) or another GitLab: not ours to use or to delete
+		s.say(Warn, "set aside a registration that is not this instance's", fleet.Reason(fmt.Sprintf("it is of %q at %s", old.Description, old.URL)))
+	}
+	if s.reg.Mode != fleet.ModeToken && len(s.reg.Runners) > 0 {
+		s.checked = 0
+		s.goTo(initVerify)
+		return
+	}
+	s.goTo(initSecret)
+}
+
+func (s *Init) gotSecret(t fleet.Token) {
+	s.auth = t
+	s.goTo(initIntent)
+	if s.set.Mode == fleet.ModeToken { // one token, however many sections: the manager is told by its system id
+		s.reg.Runners = nil
+	}
+}
+
+// register asks for one runner.
+func (s *Init) register() Action {
+	switch s.set.Mode {
+	case fleet.ModeCreate:
+		return CreateRunner{s.auth, s.newRunner()}
+	case fleet.ModeLegacy:
+		return RegisterRunner{s.auth, s.newRunner()}
+	}
+	return VerifyRunner{s.auth, s.reg.SystemID}
+}
+
+// gotLost takes up a runner that an earlier run made without hearing of it.
+func (s *Init) gotLost(ids []int64) {
+	for _, id := range ids {
+		if !s.knows(id) {
+			s.say(Info, fmt.Sprintf("adopt runner %d", id), "an earlier run made it and was killed before it could keep the token")
+			s.reg.Runners = append(s.reg.Runners[:len(s.reg.Runners):len(s.reg.Runners)], fleet.RegisteredRunner{ID: id})
+			s.goTo(initAdopt)
+			return
+		}
+	}
+	s.recover = false
+	s.goTo(initRegister)
+}
+
+func (s *Init) knows(id int64) bool {
+	for _, r := range s.reg.Runners {
+		if r.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Init) gotRunner(r Result) {
+	var runner fleet.RegisteredRunner
+	switch v := r.Value.(type) {
+	case fleet.RegisteredRunner:
+		runner = v
+	case int64:
+		runner = fleet.RegisteredRunner{ID: v, Token: s.auth}
+	}
+	runners := s.reg.Runners[:len(s.reg.Runners):len(s.reg.Runners)]
+	if s.phase == initAdopt {
+		runners = runners[: len(runners)-1 : len(runners)-1]
+	}
+	s.reg.Runners = append(runners, runner)
+	s.unsaved, s.said = true, ""
+	s.say(Info, fmt.Sprintf("registered runner %d", runner.ID), fleet.Reason(fmt.Sprintf("mode %s, %s, system id %s", s.set.Mode, s.reg.Description, s.reg.SystemID)))
+	s.goTo(initSave)
+}
+
+// afterSave goes on until every section has its runner.
+func (s *Init) afterSave() phase {
+	switch {
+	case s.set.Mode == fleet.ModeToken || len(s.reg.Runners) >= s.sections:
+		return initConfigure
+	case s.recover && s.set.Mode == fleet.ModeCreate:
+		return initLook
+	}
+	return initRegister
+}
+
+func (s *Init) gotVerified() {
+	s.checked++
+	switch {
+	case s.checked < len(s.reg.Runners):
+		s.goTo(initVerify)
+	case len(s.reg.Runners) >= s.sections:
+		s.say(Info, "keep the registration", fleet.Reason(fmt.Sprintf("GitLab knows runner %d of %s", s.reg.Runners[0].ID, s.reg.Description)))
+		s.goTo(initConfigure)
+	default:
+		s.goTo(initSecret)
+	}
+}
+
+// gotMetrics waits until the runner has reached GitLab.
+func (s *Init) gotMetrics(o fleet.Observation) {
+	switch {
+	case o.PollsAnswered() > 0:
+		s.say(Info, "the runner has reached GitLab", fleet.Reason(fmt.Sprintf("%d polls answered, %d slots", o.PollsAnswered(), o.Slots())))
+		s.goTo(initClearWarmed)
+	case o.PollsRefused() > 0:
+		s.giveUp(&fleet.Failure{
+			Kind: fleet.BadToken, Op: "poll for jobs", Message: "GitLab refuses the runner's token",
+			Mend: "see whether the runner was deleted in GitLab, or its token rotated",
+		}, Refused, s.set.Mode != fleet.ModeToken)
+	case o.PollsFailed() > 0:
+		s.waitForGitLab()
+	default:
+		s.watchAgain(&fleet.Failure{Op: "see gitlab-runner poll GitLab", Message: "its metrics show no poll"})
+	}
+}
+
+// waitForGitLab waits as long as the hook can be kept: every instance of the
+// fleet is in the same place, and a replacement would be too.
+func (s *Init) waitForGitLab() {
+	s.fails(Error, "wait for GitLab: the runner cannot reach it", &fleet.Failure{
+		Op: "poll for jobs", Message: "every poll fails", Mend: "see whether GitLab is up and reachable from here: " + s.set.URL,
+	})
+	s.watchEnd = s.now.Add(s.set.Timeout)
+	s.goToAfter(initWatch, watchPeriod)
+	s.checkHookTime(&fleet.Failure{Op: "reach GitLab", Message: "not before the launch hook runs out"})
+}
+
+// watchAgain looks at the runner once more, until its time is up.
+func (s *Init) watchAgain(f *fleet.Failure) {
+	if s.now.Before(s.watchEnd) {
+		s.goToAfter(initWatch, watchPeriod)
+		return
+	}
+	s.giveUp(&fleet.Failure{
+		Kind: fleet.Local, Op: fmt.Sprintf("start gitlab-runner within %s", s.set.Timeout), Message: f.Error(),
+		Mend: "see `journalctl -u gitlab-runner`, and init.timeout",
+	}, Failed, true)
+}
+
+func (s *Init) completed() {
+	summary := fmt.Sprintf("runner %s is up", s.description())
+	if s.warmed {
+		summary = "warm pool: nothing registered"
+	}
+	if s.hook.waiting {
+		s.say(Info, "completed launch hook "+fmt.Sprintf("%q", s.hook.action.Hook)+" with CONTINUE", fleet.Reason(summary))
+	}
+	s.done(Done, summary)
+}

@@ -1,0 +1,231 @@
+package life
+
+import (
+	"fmt"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+)
+
+// failed decides what a failure means where it happened: try again, wait for
+// the operator, go on without, or give the launch up.
+func (s *Init) failed(r Result) {
+	f := r.Failure
+	switch s.phase {
+	case initFind, initTarget, initHooks, initFlags, initClearNotice, initWhoami:
+		s.failedEarly(f)
+	case initLook, initAdopt:
+		s.failedRecovery(f)
+	case initVerify:
+		s.failedVerify(f)
+	case initSecret, initRegister:
+		s.failedRegister(f)
+	case initWatch:
+		s.watchAgain(f)
+	case initComplete:
+		s.failedComplete(f)
+	case undoMark, undoStop, undoRunner, undoForget, undoUnable, undoAbandon:
+		s.failedUndo(f)
+	default:
+		s.failedLocal(f)
+	}
+}
+
+// failedEarly is before a hook is known: nothing can be kept from timing out.
+func (s *Init) failedEarly(f *fleet.Failure) {
+	switch {
+	case f.Kind == fleet.NotFound && s.phase == initFind && s.backoff.tries < 4: // a new member is listed a few seconds late
+		s.fails(Warn, "this instance is in no Auto Scaling group, looking again", f)
+		s.again(f)
+	case f.Final():
+		s.fails(Error, "cannot find out what this instance is part of", f)
+		s.done(Refused, f.Error())
+	case s.now.Sub(s.started) > identityPatience:
+		s.fails(Error, "give up for now", f)
+		s.done(TryAgain, f.Error())
+	default:
+		s.fails(Warn, "trying again", f)
+		s.again(f)
+	}
+}
+
+// failedRecovery: where GitLab does not let us look for a runner whose answer
+// was lost, another is made, and the reaper finds the first by its description.
+func (s *Init) failedRecovery(f *fleet.Failure) {
+	if !f.Final() {
+		s.retry(f)
+		return
+	}
+	s.fails(Warn, fmt.Sprintf("cannot look for a runner that an earlier run may have made as %q: if there is one, the reaper deletes it", s.description()), f)
+	if s.phase == initAdopt {
+		s.reg.Runners = s.reg.Runners[:len(s.reg.Runners)-1]
+	}
+	s.recover = false
+	s.goTo(initRegister)
+}
+
+// failedVerify: a runner of this instance's own that GitLab no longer knows was
+// deleted; a new one takes its place.
+func (s *Init) failedVerify(f *fleet.Failure) {
+	if f.Kind != fleet.BadToken && f.Kind != fleet.NotFound {
+		s.retry(f)
+		return
+	}
+	s.say(Warn, "register anew", fleet.Reason(fmt.Sprintf("GitLab no longer knows runner %d", s.reg.Runners[s.checked].ID)))
+	runners := make([]fleet.RegisteredRunner, 0, len(s.reg.Runners))
+	runners = append(runners, s.reg.Runners[:s.checked]...)
+	s.reg.Runners = append(runners, s.reg.Runners[s.checked+1:]...)
+	if s.checked < len(s.reg.Runners) {
+		s.goTo(initVerify)
+		return
+	}
+	s.goTo(initSecret)
+}
+
+// failedRegister: a refusal is shared by the whole fleet, and a replacement
+// would fare no better. While a launch hook waits, so does init, for the
+// operator to mend it; by hand it says so at once.
+func (s *Init) failedRegister(f *fleet.Failure) {
+	if !f.Final() {
+		s.retry(f)
+		if s.phase == initRegister && s.set.Mode == fleet.ModeCreate && f.Kind == fleet.Temporary {
+			s.recover, s.phase = true, initLook // the runner may have been made though the answer was lost
+		}
+		return
+	}
+	if s.hook.waiting && s.now.Sub(s.started) < s.set.Patience {
+		s.fails(Error, fmt.Sprintf("cannot register; trying again until %s after launch", s.set.Patience), f)
+		s.phase, s.notBefore = initSecret, s.now.Add(refusedPause) // read the secret anew: it may have been mended there
+		return
+	}
+	s.giveUp(f, Refused, false)
+}
+
+// failedLocal is a disk that is full, a template that cannot be read, a unit
+// that is missing.
+func (s *Init) failedLocal(f *fleet.Failure) {
+	if f.Kind == fleet.Invalid {
+		s.giveUp(f, BadUsage, false)
+		return
+	}
+	if s.unsaved { // the token in memory is all there is of the runner: keep trying
+		s.fails(Error, "cannot keep the registration, trying again", f)
+		s.again(f)
+		s.checkHookTime(f)
+		return
+	}
+	if s.backoff.tries >= 4 {
+		s.giveUp(f, Failed, true)
+		return
+	}
+	s.fails(Warn, "trying again", f)
+	s.again(f)
+}
+
+// failedComplete: the runner is up; a hook that cannot be completed times out.
+func (s *Init) failedComplete(f *fleet.Failure) {
+	switch {
+	case f.Kind == fleet.NotWaiting:
+		s.hook.waiting = false
+		s.completed()
+	case f.Final():
+		s.fails(Error, "cannot complete the launch hook: it will time out", f)
+		s.done(Refused, f.Error())
+	default:
+		s.fails(Warn, "cannot complete the launch hook, trying again", f)
+		s.again(f)
+		if s.outOfTime() {
+			s.done(TryAgain, f.Error())
+		}
+	}
+}
+
+// retry tries again for as long as the hook can be kept waiting, or, where none
+// waits, for init's patience.
+func (s *Init) retry(f *fleet.Failure) {
+	s.fails(Warn, "trying again", f)
+	s.again(f)
+	s.checkHookTime(f)
+}
+
+// checkHookTime gives the launch up when the hook is about to reach its cap.
+// Where none waits the instance is in service: it keeps what it has, and the
+// unit is started again.
+func (s *Init) checkHookTime(f *fleet.Failure) {
+	switch {
+	case !s.outOfTime():
+	case s.hook.waiting:
+		s.giveUp(f, TryAgain, false)
+	default:
+		s.done(TryAgain, f.Error())
+	}
+}
+
+// outOfTime tells whether waiting longer would let the hook's cap strike first.
+func (s *Init) outOfTime() bool {
+	limit := s.set.Patience
+	if s.hook.waiting {
+		limit = s.hook.cap - s.hook.timeout
+	}
+	return s.now.Sub(s.started) > limit
+}
+
+// giveUp undoes what was done and abandons the launch.
+func (s *Init) giveUp(f *fleet.Failure, code ExitCode, own bool) {
+	s.cause, s.code, s.own = f, code, own
+	s.fails(Error, "give up and undo the registration", f)
+	s.started = s.now // the undoing has a time of its own
+	s.goTo(undoMark)
+}
+
+// unregisterOne is the request that removes the last runner of a registration.
+func unregisterOne(reg fleet.Registration) Action {
+	last := reg.Runners[len(reg.Runners)-1]
+	if reg.Mode == fleet.ModeToken {
+		return DeleteManager{last.Token, reg.SystemID}
+	}
+	return DeleteRunner{last.Token}
+}
+
+// alreadyGone tells whether a failure to unregister means that there is nothing
+// left to unregister.
+func alreadyGone(f *fleet.Failure) bool {
+	return f.Kind == fleet.BadToken || f.Kind == fleet.NotFound
+}
+
+// undone goes on to the next runner.
+func (s *Init) undone() {
+	s.reg.Runners = s.reg.Runners[:len(s.reg.Runners)-1]
+	s.goTo(undoRunner)
+	s.skipWhatIsNotThere()
+}
+
+// failedUndo: each step is tried for a while, then passed over; abandoning the
+// launch is what must not be missed.
+func (s *Init) failedUndo(f *fleet.Failure) {
+	switch {
+	case s.phase == undoRunner && alreadyGone(f):
+		s.undone()
+	case s.phase == undoAbandon && f.Kind == fleet.NotWaiting:
+		s.abandoned()
+	case s.now.Sub(s.started) < undoPatience && !f.Final():
+		s.fails(Warn, "trying again", f)
+		s.again(f)
+	case s.phase == undoAbandon:
+		s.fails(Error, "cannot abandon the launch: its hook will time out", f)
+		s.abandoned()
+	case s.phase == undoRunner:
+		s.fails(Error, fmt.Sprintf("runner %q stays behind in GitLab", s.description()), f)
+		s.goTo(undoUnable) // the registration is kept: the next run finishes it
+		s.skipWhatIsNotThere()
+	default:
+		s.fails(Error, "passing over", f)
+		s.goOn()
+	}
+}
+
+func (s *Init) abandoned() {
+	if s.hook.waiting {
+		s.say(Info, fmt.Sprintf("completed launch hook %q with ABANDON", s.hook.action.Hook), fleet.Reason(s.cause.Error()))
+	}
+	s.done(s.code, s.cause.Error())
+}

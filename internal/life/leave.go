@@ -1,0 +1,357 @@
+package life
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/scaling"
+)
+
+// leaving is the part of Monitor that leaves the group, in an order that can
+// be undone at every step.
+type leaving struct {
+	again  time.Time // not before: look at the group
+	quiet  bool      // the minimum needs this instance: nothing to ask until it has run a job
+	waited int       // looks at which others were to go first
+	tries  int       // of the terminate call
+	until  time.Time // the present wait ends
+	clean  int       // readings in a row without a poll or a job
+	left   time.Time // the terminate call was accepted
+}
+
+const (
+	// leaveWait is the first pause when others are to go first; it doubles.
+	leaveWait = 30 * time.Second
+	// leaveWaitMost bounds it.
+	leaveWaitMost = 10 * time.Minute
+	// outOfTurn is after how many looks an instance goes before its turn: those
+	// before it do not go, for whatever reason of theirs.
+	outOfTurn = 6
+	// holdPeriod is how often a runner without sections is looked at.
+	holdPeriod = 500 * time.Millisecond
+	// cleanReadings is how many readings in a row must show neither a poll nor a
+	// job: after sections are taken out one more poll may follow the last.
+	cleanReadings = 3
+	// stopTimeout bounds the stop of a runner that has no job.
+	stopTimeout = time.Minute
+	// terminateTries bounds the terminate call: a runner that is stopped on an
+	// instance that is paid is the worst of both.
+	terminateTries = 4
+	// noticeTimeout is how long after leaving the notice may take to come before
+	// the group is asked what became of it.
+	noticeTimeout = 3 * time.Minute
+	// refusedLeave is the pause after a leave that was not permitted.
+	refusedLeave = time.Hour
+)
+
+const (
+	leaveLook      phase = "leave: look"
+	leaveYield     phase = "leave: yield"
+	leaveHold      phase = "leave: hold"
+	leaveReload    phase = "leave: reload"
+	leaveWatch     phase = "leave: watch"
+	leaveAgain     phase = "leave: look again"
+	leaveFlags     phase = "leave: flags"
+	leaveLast      phase = "leave: last reading"
+	leaveStop      phase = "leave: stop runner"
+	leaveStopped   phase = "leave: stopped"
+	leaveTerminate phase = "leave: terminate"
+	leaveCheck     phase = "leave: check"
+	backFlags      phase = "back: flags"
+	backResume     phase = "back: resume"
+	backUnit       phase = "back: unit"
+	backReload     phase = "back: reload"
+	backStart      phase = "back: start"
+)
+
+func (s *Monitor) askLeave() Action {
+	switch s.phase {
+	case leaveLook, leaveAgain, leaveCheck:
+		return DescribeGroup{s.find.who.Group}
+	case leaveHold:
+		return HoldRunner{}
+	case leaveReload, backReload:
+		return SignalUnit{UnitRunner, "HUP"}
+	case leaveWatch, leaveLast:
+		return ScrapeMetrics{}
+	case leaveStop:
+		return StopUnit{UnitRunner}
+	case leaveStopped, backUnit:
+		return ReadUnit{UnitRunner}
+	case leaveTerminate:
+		return TerminateSelf{s.find.who.Identity.InstanceID, true}
+	case leaveFlags, backFlags:
+		return ReadFlags{}
+	case backResume:
+		return ResumeRunner{}
+	}
+	return StartUnit{UnitRunner}
+}
+
+func (s *Monitor) gotLeave(r Result) {
+	switch s.phase {
+	case leaveLook:
+		s.gotListing(value[fleet.Group](r))
+	case leaveAgain:
+		s.gotSecondListing(value[fleet.Group](r))
+	case leaveWatch:
+		s.gotHeldReading(value[fleet.Observation](r))
+	case leaveLast:
+		s.gotLastReading(value[fleet.Observation](r))
+	case leaveFlags:
+		s.gotLeaveFlags(value[fleet.Flags](r))
+	case leaveStopped:
+		s.gotStopped(value[fleet.UnitState](r))
+	case leaveTerminate:
+		s.gotTerminated()
+	case leaveCheck:
+		s.gotCheck(value[fleet.Group](r))
+	case backFlags:
+		s.gotBackFlags(value[fleet.Flags](r))
+	case backUnit:
+		s.goTo(map[bool]phase{true: backReload, false: backStart}[value[fleet.UnitState](r).Running()])
+	default:
+		s.stepLeave()
+	}
+}
+
+// stepLeave is what follows where the answer holds nothing.
+func (s *Monitor) stepLeave() {
+	switch s.phase {
+	case leaveYield:
+		s.protected = false
+		s.say(Info, "cleared scale-in protection", "the group wants fewer instances and is to choose")
+		s.leave.again = s.now.Add(leaveWaitMost)
+		s.goTo(monUnmark)
+	case leaveHold:
+		s.goTo(leaveReload)
+	case leaveReload:
+		s.leave.until, s.leave.clean = s.now.Add(s.set.HoldTimeout), 0
+		s.goToAfter(leaveWatch, holdPeriod)
+	case leaveStop:
+		s.leave.until = s.now.Add(stopTimeout)
+		s.goTo(leaveStopped)
+	case backResume:
+		s.goTo(backUnit)
+	case backReload, backStart:
+		s.forget()
+		s.rest()
+	}
+}
+
+// gotListing is the first look: a decision, nothing done yet.
+func (s *Monitor) gotListing(g fleet.Group) {
+	d := s.mayLeave(g)
+	idle := fleet.Reason(fmt.Sprintf("idle for %s", s.idle.Round(time.Second)))
+	reasons := append([]fleet.Reason{idle}, d.Reasons...)
+	switch d.Verdict {
+	case scaling.Go:
+		s.say(Info, "leave the group: hold the runner", reasons...)
+		s.goTo(leaveHold)
+	case scaling.Yield:
+		me, _ := g.Find(s.find.who.Identity.InstanceID)
+		if me.Protected {
+			s.goTo(leaveYield)
+			return
+		}
+		s.later(Debug, "stay", reasons)
+	case scaling.Stay:
+		s.leave.quiet = true
+		s.say(Info, "stay", reasons...)
+		s.goTo(monAct)
+	default:
+		s.later(Info, "stay for now", reasons)
+	}
+}
+
+// later looks at the group again after a pause that doubles.
+func (s *Monitor) later(l Level, what string, reasons []fleet.Reason) {
+	if s.leave.waited > 0 {
+		l = Debug
+	}
+	s.say(l, what, reasons...)
+	s.leave.again = s.now.Add(min(leaveWait<<min(s.leave.waited, 5), leaveWaitMost))
+	s.leave.waited++
+	s.goTo(monAct)
+}
+
+// gotHeldReading waits until the polls in flight have ended. A poll that GitLab
+// holds may still bring a job, and that job is run: then this instance stays.
+func (s *Monitor) gotHeldReading(o fleet.Observation) {
+	switch {
+	case o.Running() > 0 || o.JobsTotal() > s.last.JobsTotal() && o.StartedAt == s.last.StartedAt:
+		s.back(Info, "a job came in meanwhile")
+		return
+	case o.InFlight() == 0:
+		s.leave.clean++
+	default:
+		s.leave.clean = 0
+	}
+	switch {
+	case s.leave.clean >= cleanReadings:
+		s.goTo(leaveAgain)
+	case s.now.After(s.leave.until):
+		s.leave.again = s.now.Add(leaveWait)
+		s.back(Warn, fleet.Reason(fmt.Sprintf("a poll was still in flight after %s: see monitor.hold_timeout", s.set.HoldTimeout)))
+	default:
+		s.goToAfter(leaveWatch, holdPeriod)
+	}
+}
+
+// gotSecondListing looks again before anything that cannot be undone: others
+// may have left, or work may have come, during the hold.
+func (s *Monitor) gotSecondListing(g fleet.Group) {
+	d := s.mayLeave(g)
+	if d.Verdict != scaling.Go {
+		s.leave.quiet = d.Verdict == scaling.Stay
+		s.leave.again = s.now.Add(leaveWait)
+		s.back(Info, append(d.Reasons, "the group has changed meanwhile")...)
+		return
+	}
+	s.goTo(leaveFlags)
+}
+
+// gotLeaveFlags: once a notice stands the drain owns the runner, and going into
+// Standby is no time to leave.
+func (s *Monitor) gotLeaveFlags(f fleet.Flags) {
+	switch {
+	case f.Notice != nil:
+		s.gotFlags(f)
+	case f.Standby:
+		s.leave = leaving{}
+		s.rest()
+	default:
+		s.goTo(leaveLast)
+	}
+}
+
+// gotLastReading is right before the stop: no job, no poll.
+func (s *Monitor) gotLastReading(o fleet.Observation) {
+	if o.Running() > 0 || o.InFlight() > 0 || o.JobsTotal() > s.last.JobsTotal() {
+		s.back(Info, "a job came in meanwhile")
+		return
+	}
+	s.goTo(leaveStop)
+}
+
+func (s *Monitor) gotStopped(u fleet.UnitState) {
+	switch {
+	case !u.Running():
+		s.goTo(leaveTerminate)
+	case s.now.After(s.leave.until):
+		s.leave.again = s.now.Add(leaveWaitMost)
+		s.back(Error, fleet.Reason(fmt.Sprintf("gitlab-runner did not stop within %s though it has no job", stopTimeout)))
+	default:
+		s.goToAfter(leaveStopped, holdPeriod/5)
+	}
+}
+
+func (s *Monitor) gotTerminated() {
+	s.leave.left, s.leave.tries = s.now, 0
+	s.say(Info, "left the group: the instance terminates and desired falls by one", fleet.Reason(fmt.Sprintf("idle for %s, no job, no poll in flight", s.idle.Round(time.Second))))
+	s.rest()
+}
+
+// waitForNotice keeps still until lifecycle-check has seen the termination.
+func (s *Monitor) waitForNotice() {
+	if s.now.Sub(s.leave.left) < noticeTimeout {
+		s.rest()
+		return
+	}
+	s.goTo(leaveCheck)
+}
+
+// gotCheck looks what became of a terminate call: accepted or not heard of.
+func (s *Monitor) gotCheck(g fleet.Group) {
+	me, ok := g.Find(s.find.who.Identity.InstanceID)
+	if !ok || me.State.IsLeaving() {
+		s.leave.left = s.now
+		s.rest()
+		return
+	}
+	s.leave.again = s.now.Add(leaveWaitMost)
+	s.back(Error, fleet.Reason(fmt.Sprintf("the group still shows this instance as %s", me.State)))
+}
+
+// back puts everything back as it was.
+func (s *Monitor) back(l Level, reasons ...fleet.Reason) {
+	s.say(l, "stay: put the runner's sections back", reasons...)
+	s.leave.left, s.leave.tries = time.Time{}, 0
+	s.goTo(backFlags)
+}
+
+// gotBackFlags: where a notice came meanwhile the runner is left as it is.
+func (s *Monitor) gotBackFlags(f fleet.Flags) {
+	if f.Notice != nil || !f.Registered || f.Standby {
+		s.gotFlags(f)
+		return
+	}
+	s.goTo(backResume)
+}
+
+func (s *Monitor) failedLeave(f *fleet.Failure) {
+	switch s.phase {
+	case leaveLook, leaveYield:
+		s.fails(levelOf(f), "cannot look whether to leave, staying for now", f)
+		s.leave.again = s.now.Add(max(pauseAfter(f), f.RetryAfter))
+		s.goTo(monAct)
+	case leaveTerminate:
+		s.failedTerminate(f)
+	case leaveCheck: // only an answer tells: look again, the runner stays stopped meanwhile for no longer than the retries
+		s.leave.tries++
+		s.fails(Warn, "cannot see what became of leaving, looking again", f)
+		if s.leave.tries > terminateTries {
+			s.back(Error, "the group cannot be asked: rather run jobs than be paid for nothing")
+			return
+		}
+		s.again(f)
+	case leaveFlags, backFlags, backResume, backUnit, backReload, backStart:
+		s.fails(Warn, "trying again", f)
+		s.again(f)
+	case leaveStopped, leaveWatch:
+		if s.now.Before(s.leave.until) {
+			s.goToAfter(s.phase, holdPeriod)
+			return
+		}
+		s.giveUpLeaving(f)
+	default:
+		s.giveUpLeaving(f)
+	}
+}
+
+func (s *Monitor) giveUpLeaving(f *fleet.Failure) {
+	s.fails(levelOf(f), "leaving failed", f)
+	s.leave.again = s.now.Add(max(pauseAfter(f), f.RetryAfter))
+	s.back(Info, "leaving failed on the way")
+}
+
+// failedTerminate: a refusal puts the runner back to work at once; an outcome
+// that is unknown is tried again, since terminating twice is terminating once.
+func (s *Monitor) failedTerminate(f *fleet.Failure) {
+	s.leave.tries++
+	switch {
+	case f.Kind == fleet.OutOfBounds:
+		s.leave.quiet = true
+		s.back(Info, fleet.Reason(f.Error()))
+	case f.Final():
+		s.fails(Error, "may not leave the group", f)
+		s.leave.again = s.now.Add(refusedLeave)
+		s.back(Info, "the instance may not terminate itself")
+	case s.leave.tries >= terminateTries:
+		s.fails(Warn, "cannot leave the group", f)
+		s.leave.tries = 0
+		s.goTo(leaveCheck) // it may have taken effect all the same
+	default:
+		s.fails(Warn, "leaving, trying again", f)
+		s.again(f)
+	}
+}
+
+// pauseAfter is how long to leave the group alone after a failure.
+func pauseAfter(f *fleet.Failure) time.Duration {
+	if f.Final() {
+		return refusedLeave
+	}
+	return 2 * leaveWait
+}

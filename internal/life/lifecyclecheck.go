@@ -1,0 +1,216 @@
+package life
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+)
+
+// LifecycleCheckSettings are what an operator can set.
+type LifecycleCheckSettings struct {
+	Period             time.Duration // between looks at the metadata
+	LeaveOnRebalance   bool          // a rebalance recommendation is a notice
+	LeaveOnMaintenance bool          // a scheduled stop or retirement is a notice
+	Seed               uint64
+}
+
+// LifecycleCheck watches the instance metadata, writes a notice when the
+// instance is to go, and ends with 0: systemd then starts unreg-runner.service.
+//
+// It guarantees that only a well-formed answer of the metadata service becomes
+// a notice, and that it never ends with 0 before the notice is on disk, unless
+// it is asked to stop.
+type LifecycleCheck struct {
+	flow
+	set     LifecycleCheckSettings
+	flags   fleet.Flags
+	notice  fleet.Notice
+	unknown int       // looks in a row that the metadata service did not answer
+	rare    time.Time // when the slow signs are due
+}
+
+const (
+	// rarePeriod is for rebalance recommendations and maintenance: they come
+	// minutes to days ahead.
+	rarePeriod = 30 * time.Second
+	// unknownWarn is how many unanswered looks in a row are worth a line.
+	unknownWarn = 3
+)
+
+// NewLifecycleCheck returns the machine before its first event.
+func NewLifecycleCheck(set LifecycleCheckSettings) LifecycleCheck {
+	return LifecycleCheck{flow: flow{verb: "lifecycle-check", backoff: backoff{seed: set.Seed}}, set: set}
+}
+
+const (
+	checkFlags       phase = "flags"
+	checkTarget      phase = "target"
+	checkSpot        phase = "spot"
+	checkRebalance   phase = "rebalance"
+	checkMaintenance phase = "maintenance"
+	checkStandby     phase = "standby"
+	checkInit        phase = "start init"
+	checkWrite       phase = "write notice"
+)
+
+// Step implements Machine.
+func (s LifecycleCheck) Step(e Event, now time.Time) (LifecycleCheck, []Action) {
+	r, ok := s.begin(e, now)
+	switch {
+	case ok:
+		s.got(r)
+	case e == Event(Started{}):
+		s.goTo(checkFlags)
+	case e == Event(Interrupted{}) && s.phase != checkWrite: // a notice that was seen is written first
+		s.done(Done, "stopped; no notice was written")
+	}
+	return s, s.next(s.ask)
+}
+
+func (s *LifecycleCheck) ask() Action {
+	switch s.phase {
+	case checkFlags:
+		return ReadFlags{}
+	case checkTarget:
+		return ReadTarget{}
+	case checkSpot:
+		return ReadSpot{}
+	case checkRebalance:
+		return ReadRebalance{}
+	case checkMaintenance:
+		return ReadMaintenance{}
+	case checkStandby:
+		return SetFlag{FlagStandby, !s.flags.Standby}
+	case checkInit:
+		return StartUnit{UnitInit}
+	}
+	return WriteNotice{s.notice}
+}
+
+func (s *LifecycleCheck) got(r Result) {
+	if r.Failure != nil {
+		s.failed(r.Failure)
+		return
+	}
+	switch s.phase {
+	case checkFlags:
+		s.gotFlags(value[fleet.Flags](r))
+	case checkSpot:
+		s.answered()
+		s.gotSpot(value[*fleet.SpotAction](r))
+	case checkTarget:
+		s.answered()
+		s.gotTarget(value[fleet.LifecycleState](r))
+	case checkRebalance:
+		s.gotRebalance(value[bool](r))
+	case checkMaintenance:
+		s.gotMaintenance(value[[]fleet.MaintenanceEvent](r))
+	case checkWrite:
+		s.done(Done, fmt.Sprintf("notice %s written", s.notice.Kind))
+	default:
+		s.rest()
+	}
+}
+
+// failed counts what is unknown. Nothing unknown is a notice: a metadata
+// service that answers 401, 5xx, garbage or not at all drains no instance.
+func (s *LifecycleCheck) failed(f *fleet.Failure) {
+	switch s.phase {
+	case checkWrite: // the one thing that must not be skipped
+		s.fails(Error, "cannot write the notice, trying again", f)
+		s.again(f)
+		return
+	case checkSpot:
+		s.unknown++
+		if s.unknown >= unknownWarn {
+			s.fails(Warn, "the metadata service does not answer: unknown is no notice, looking again", f)
+		}
+		s.goTo(checkTarget) // a spot path that hangs must not hide the target state
+		return
+	case checkTarget, checkRebalance, checkMaintenance:
+		if s.unknown > 0 {
+			s.goToAfter(checkFlags, s.set.Period)
+			return
+		}
+		s.fails(Warn, "part of the metadata is not answered: unknown is no notice, looking again", f)
+	default:
+		s.fails(Warn, "trying again", f)
+	}
+	s.rest()
+}
+
+func (s *LifecycleCheck) answered() {
+	if s.unknown >= unknownWarn {
+		s.say(Info, "the metadata service answers again", fleet.Reason(fmt.Sprintf("after %d unanswered looks", s.unknown)))
+	}
+	s.unknown, s.said = 0, ""
+}
+
+func (s *LifecycleCheck) gotFlags(f fleet.Flags) {
+	s.flags = f
+	if f.Notice != nil { // written before a kill: what is left to do is to end with 0
+		s.done(Done, fmt.Sprintf("notice %s stands already", f.Notice.Kind))
+		return
+	}
+	s.goTo(checkSpot)
+}
+
+func (s *LifecycleCheck) gotSpot(a *fleet.SpotAction) {
+	if a == nil {
+		s.goTo(checkTarget)
+		return
+	}
+	deadline := a.Time
+	s.write(fleet.NoticeSpot, &deadline, fmt.Sprintf("metadata spot/instance-action: %s at %s", a.Action, a.Time.UTC().Format(time.RFC3339)))
+}
+
+func (s *LifecycleCheck) gotTarget(target fleet.LifecycleState) {
+	const source = "metadata autoscaling/target-lifecycle-state: "
+	switch {
+	case target == fleet.Terminated || target == "Warmed:Terminated":
+		s.write(fleet.NoticeScaleIn, nil, source+string(target))
+	case target == fleet.Detached:
+		s.write(fleet.NoticeDetached, nil, source+string(target))
+	case (target == fleet.Standby) != s.flags.Standby && (target == fleet.Standby || target == fleet.InService):
+		s.say(Info, "standby "+map[bool]string{true: "begins", false: "ends"}[target == fleet.Standby], fleet.Reason(source+string(target)))
+		s.goTo(checkStandby)
+	case target == fleet.InService && s.flags.Warmed && !s.flags.Registered:
+		s.say(Info, "start "+UnitInit, fleet.Reason("the instance leaves the warm pool"), fleet.Reason(source+string(target)))
+		s.goTo(checkInit)
+	case !s.now.Before(s.rare):
+		s.rare = s.now.Add(rarePeriod)
+		s.goTo(checkRebalance)
+	default:
+		s.rest()
+	}
+}
+
+func (s *LifecycleCheck) gotRebalance(recommended bool) {
+	if recommended && s.set.LeaveOnRebalance {
+		s.write(fleet.NoticeRebalance, nil, "metadata events/recommendations/rebalance")
+		return
+	}
+	s.goTo(checkMaintenance)
+}
+
+func (s *LifecycleCheck) gotMaintenance(events []fleet.MaintenanceEvent) {
+	for _, e := range events {
+		ends := e.Code == "instance-stop" || e.Code == "instance-retirement"
+		if s.set.LeaveOnMaintenance && ends && e.State == "active" {
+			deadline := e.NotBefore
+			s.write(fleet.NoticeMaintenance, &deadline, fmt.Sprintf("metadata events/maintenance/scheduled: %s %s", e.ID, e.Code))
+			return
+		}
+	}
+	s.rest()
+}
+
+// write puts the notice on disk before anything acts on it.
+func (s *LifecycleCheck) write(kind fleet.NoticeKind, deadline *time.Time, source string) {
+	s.notice = fleet.Notice{Kind: kind, SeenAt: s.now, Deadline: deadline, Source: source}
+	s.say(Info, fmt.Sprintf("notice: this instance is to go (%s)", kind), fleet.Reason(source))
+	s.goTo(checkWrite)
+}
+
+func (s *LifecycleCheck) rest() { s.goToAfter(checkFlags, s.set.Period) }

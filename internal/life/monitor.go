@@ -1,0 +1,321 @@
+package life
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/scaling"
+)
+
+// MonitorSettings are what an operator can set.
+type MonitorSettings struct {
+	Group           string        // the group's name; empty: found
+	Mode            fleet.Mode    // tells whether a refused token is this instance's own or shared
+	Period          time.Duration // between readings
+	SaturatedPeriod time.Duration // between readings while every slot is busy
+	IdleThreshold   time.Duration // idle for this long: leave the group
+	UnprotectAfter  time.Duration // without a job for this long: clear the scale-in protection
+	HoldTimeout     time.Duration // for the polls in flight to end when leaving
+	UnhealthyAfter  time.Duration // unable to run jobs for this long: have the group replace the instance
+	Seed            uint64
+}
+
+// Monitor watches the runner's metrics: it keeps the scale-in protection equal
+// to "busy", starts scale-up while every slot is busy, leaves the group when
+// idle, and has the instance replaced when it cannot run jobs for a reason of
+// its own.
+//
+// It guarantees that it leaves only by an order that can be undone: decide,
+// take the sections out, see that no poll and no job is left, look at the group
+// again, stop the runner, leave; a job or a refusal on the way puts everything
+// back. With nothing happening it asks nobody but the runner.
+type Monitor struct {
+	flow
+	set  MonitorSettings
+	find finder
+
+	flags  fleet.Flags
+	last   fleet.Observation // the reading before
+	seen   bool              // there was a reading
+	looked time.Time         // when the runner was last looked at, or tried to be
+
+	idle      time.Duration // without a job so far
+	protected bool
+	protectAt time.Time // not before: after a failed call
+	scaledAt  time.Time // scale-up was last started
+	saturated bool
+
+	leave leaving
+	ill   illness
+}
+
+const (
+	// scaleUpAgain is how often a start of scale-up.service is repeated within
+	// one saturated spell: starting a running unit is nothing, but costs a process.
+	scaleUpAgain = 15 * time.Second
+	// protectAgain is the pause after a failed change of the protection: it is a
+	// hint, and promise 1 does not rest on it.
+	protectAgain = time.Minute
+)
+
+// NewMonitor returns the machine before its first event.
+func NewMonitor(set MonitorSettings) Monitor {
+	return Monitor{flow: flow{verb: "monitor", backoff: backoff{seed: set.Seed}}, set: set, find: finder{configured: set.Group}}
+}
+
+const (
+	monFlags     phase = "flags"
+	monMetrics   phase = "metrics"
+	monAct       phase = "act"
+	monFind      phase = "find group"
+	monProtect   phase = "protect"
+	monMark      phase = "mark protected"
+	monUnmark    phase = "unmark protected"
+	monUnprotect phase = "unprotect"
+	monScaleUp   phase = "start scale-up"
+	monHold      phase = "standby: hold"
+	monHoldHUP   phase = "standby: reload"
+)
+
+// Step implements Machine.
+func (s Monitor) Step(e Event, now time.Time) (Monitor, []Action) {
+	r, ok := s.begin(e, now)
+	switch {
+	case ok:
+		s.got(r)
+	case e == Event(Started{}):
+		s.goTo(monFlags)
+	case e == Event(Interrupted{}):
+		s.done(Done, "stopped")
+	}
+	return s, s.next(s.ask)
+}
+
+func (s *Monitor) ask() Action {
+	if s.phase == monAct {
+		s.phase = s.choose()
+		if s.phase == monFlags {
+			s.rest()
+			return Sleep{s.notBefore}
+		}
+	}
+	switch s.phase {
+	case monFlags:
+		return ReadFlags{}
+	case monMetrics:
+		return ScrapeMetrics{}
+	case monFind:
+		return s.find.ask()
+	case monMark:
+		return SetFlag{FlagProtected, true}
+	case monProtect:
+		return s.setProtection(true)
+	case monUnprotect, leaveYield:
+		return s.setProtection(false)
+	case monUnmark:
+		return SetFlag{FlagProtected, false}
+	case monScaleUp:
+		return StartUnit{UnitScaleUp}
+	case monHold:
+		return HoldRunner{}
+	case monHoldHUP:
+		return SignalUnit{UnitRunner, "HUP"}
+	case illLook, illActivities, illMark:
+		return s.askIll()
+	}
+	return s.askLeave()
+}
+
+func (s *Monitor) setProtection(on bool) Action {
+	return SetProtection{s.find.who.Group, s.find.who.Identity.InstanceID, on}
+}
+
+// choose picks the one thing to do after a reading; monFlags is nothing.
+func (s *Monitor) choose() phase {
+	busy := s.last.Running() > 0
+	switch {
+	case s.saturated && s.now.Sub(s.scaledAt) >= scaleUpAgain:
+		return monScaleUp
+	case busy && !s.protected && !s.now.Before(s.protectAt):
+		return s.known(monMark)
+	case !busy && s.protected && s.idle >= s.set.UnprotectAfter && !s.now.Before(s.protectAt):
+		return s.known(monUnprotect)
+	case s.ill.due(s.now):
+		return s.known(illLook)
+	case s.wantsToLeave():
+		return s.known(leaveLook)
+	}
+	return monFlags
+}
+
+// known asks first who this instance is where that is not known yet.
+func (s *Monitor) known(p phase) phase {
+	if s.find.stage != found {
+		return monFind
+	}
+	return p
+}
+
+func (s *Monitor) got(r Result) {
+	if r.Failure != nil && s.phase != monFind {
+		s.failed(r.Failure)
+		return
+	}
+	switch s.phase {
+	case monFlags:
+		s.gotFlags(value[fleet.Flags](r))
+	case monMetrics:
+		s.gotMetrics(value[fleet.Observation](r))
+	case monFind:
+		if f := s.find.got(r); f != nil {
+			s.failed(f)
+		} else if s.find.stage == found {
+			s.goTo(monAct)
+		}
+	case monMark:
+		s.goTo(monProtect)
+	case monProtect:
+		s.protected = true
+		s.say(Info, "set scale-in protection", fleet.Reason(fmt.Sprintf("%d of %d slots are busy", s.last.Running(), s.last.Slots())))
+		s.goTo(monAct)
+	case monUnprotect:
+		s.protected = false
+		s.say(Info, "cleared scale-in protection", fleet.Reason(fmt.Sprintf("no job for %s", s.idle.Round(time.Second))))
+		s.goTo(monUnmark)
+	case monUnmark:
+		s.goTo(monAct)
+	case monScaleUp:
+		s.scaledAt = s.now
+		s.goTo(monAct)
+	case monHold:
+		s.goTo(monHoldHUP)
+	case monHoldHUP:
+		s.rest()
+	case illLook, illActivities, illMark:
+		s.gotIll(r)
+	default:
+		s.gotLeave(r)
+	}
+}
+
+func (s *Monitor) gotFlags(f fleet.Flags) {
+	was := s.flags
+	s.flags = f
+	if !s.seen && f.Protected { // an earlier run of this machine set it
+		s.protected = true
+	}
+	switch {
+	case f.Notice != nil: // the drain owns the runner now
+		if was.Notice == nil {
+			s.say(Info, "keep still", fleet.Reason(fmt.Sprintf("this instance is to go (%s)", f.Notice.Kind)))
+		}
+		s.leave = leaving{}
+		s.rest()
+	case !f.Registered:
+		s.lookedAt()
+		s.unableToInit()
+	case f.Standby && !f.Held:
+		s.say(Info, "take the runner's sections out of config.toml", "the instance is in Standby")
+		s.goTo(monHold)
+	case f.Standby:
+		s.forget()
+		s.rest()
+	case f.Held && s.leave.left.IsZero(): // back from Standby, or a leave that was cut short by a kill
+		s.say(Info, "put the runner's sections back", "they were taken out, and this instance stays")
+		s.goTo(backResume)
+	case !s.leave.left.IsZero():
+		s.waitForNotice()
+	default:
+		s.goTo(monMetrics)
+	}
+}
+
+// forget drops what was counted: after a spell in Standby it says nothing.
+func (s *Monitor) forget() {
+	s.idle, s.seen, s.saturated, s.ill = 0, false, false, illness{}
+	s.looked = s.now
+}
+
+// gotMetrics takes a reading in.
+func (s *Monitor) gotMetrics(o fleet.Observation) {
+	passed := s.lookedAt()
+	took := s.seen && (o.StartedAt != s.last.StartedAt || o.JobsTotal() > s.last.JobsTotal())
+	if o.Running() > 0 || took { // a job that came and went between two readings is activity too
+		s.idle = 0
+		s.leave.again, s.leave.quiet, s.leave.waited, s.leave.tries = time.Time{}, false, 0, 0
+	} else {
+		s.idle += passed
+	}
+	s.judge(o, passed)
+	s.last, s.seen = o, true
+	s.saturated = o.Slots() > 0 && o.Free() == 0
+	s.goTo(monAct)
+}
+
+// lookedAt returns the time since the runner was last looked at, never more
+// than three periods: a clock that jumps, or a machine that was suspended, is
+// not an idle spell.
+func (s *Monitor) lookedAt() time.Duration {
+	var passed time.Duration
+	if !s.looked.IsZero() {
+		passed = max(0, min(s.now.Sub(s.looked), 3*s.set.Period))
+	}
+	s.looked = s.now
+	return passed
+}
+
+func (s *Monitor) failed(f *fleet.Failure) {
+	switch s.phase {
+	case monMetrics:
+		s.unreadable(f)
+	case monProtect, monUnprotect, monMark, monUnmark:
+		s.fails(levelOf(f), "cannot change the scale-in protection, trying again", f)
+		s.protectAt = s.now.Add(max(protectAgain, f.RetryAfter))
+		s.goTo(monAct)
+	case monScaleUp:
+		s.fails(Error, "cannot start "+UnitScaleUp, f)
+		s.scaledAt = s.now
+		s.goTo(monAct)
+	case monFind:
+		s.fails(levelOf(f), "cannot find out what this instance is part of, trying again", f)
+		s.protectAt, s.leave.again = s.now.Add(protectAgain), s.now.Add(protectAgain)
+		s.ill.next = s.now.Add(protectAgain)
+		s.rest()
+	case monFlags, monHold, monHoldHUP:
+		s.fails(Warn, "trying again", f)
+		s.rest()
+	case illLook, illActivities, illMark:
+		s.failedIll(f)
+	default:
+		s.failedLeave(f)
+	}
+}
+
+// levelOf is Error where someone must act, else Warn.
+func levelOf(f *fleet.Failure) Level {
+	if f.Final() {
+		return Error
+	}
+	return Warn
+}
+
+// rest waits for the next reading.
+func (s *Monitor) rest() {
+	d := s.set.Period
+	if s.saturated {
+		d = min(d, s.set.SaturatedPeriod)
+	}
+	s.goToAfter(monFlags, d)
+}
+
+// wantsToLeave tells whether the instance has been idle for long enough, and
+// whether there is a reason to ask the group.
+func (s *Monitor) wantsToLeave() bool {
+	return s.idle >= s.set.IdleThreshold && !s.leave.quiet && !s.now.Before(s.leave.again)
+}
+
+// mayLeave is the decision on one listing.
+func (s *Monitor) mayLeave(g fleet.Group) scaling.Leave {
+	return scaling.MayLeave(g, s.find.who.Identity.InstanceID, s.leave.waited < outOfTurn)
+}

@@ -1,0 +1,129 @@
+package life
+
+import (
+	"fmt"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+)
+
+// failed decides what a failure means where it happened. Nothing here may stop
+// the drain: each step is tried again, or passed over with a line that says
+// what follows.
+func (s *Unregister) failed(f *fleet.Failure) {
+	switch s.phase {
+	case unregNotice, unregWrite, unregStop, unregUnit, unregDrain:
+		s.fails(Warn, "trying again", f)
+		s.pause(f)
+	case unregUnmark, unregStopInit, unregKill, unregForget:
+		s.passOver(f)
+	case unregHold, unregReload:
+		s.fails(Warn, "cannot take the runner's sections out: stopping it at once", f)
+		s.goTo(unregStop)
+	case unregSpot: // unknown is no notice
+		s.goToAfter(unregDrain, drainMost)
+	case unregTerm:
+		s.termed = s.now // the look that follows tells whether it is gone
+		s.fails(Warn, "cannot signal the runner", f)
+		s.goTo(unregDrain)
+	case unregHeld:
+		s.failedHeld(f)
+	case unregFind, unregHooks, unregFindLate, unregHooksLate:
+		s.failedFind(f)
+	case unregReplace:
+		s.fails(Warn, "the replacement is not started early: the group starts it when the instance is gone", f)
+		s.goTo(unregHooks)
+	case unregRead, unregDelete:
+		s.failedDelete(f)
+	case unregComplete:
+		s.failedComplete(f)
+	}
+}
+
+// pause is again, but with a deadline near no pause is long.
+func (s *Unregister) pause(f *fleet.Failure) {
+	s.again(f)
+	if most := s.now.Add(drainMost); s.notBefore.After(most) {
+		s.notBefore = most
+	}
+}
+
+// passOver tries a step a few times and then goes on without.
+func (s *Unregister) passOver(f *fleet.Failure) {
+	if s.backoff.tries < findTries && s.phase != unregKill {
+		s.fails(Warn, "trying again", f)
+		s.pause(f)
+		return
+	}
+	s.fails(Warn, "going on without", f)
+	s.goOn()
+}
+
+// failedHeld: a runner whose metrics cannot be read may have ended.
+func (s *Unregister) failedHeld(f *fleet.Failure) {
+	if f.Kind == fleet.Local || s.now.After(s.holdEnd) {
+		s.goTo(unregStop)
+		return
+	}
+	s.goToAfter(unregHeld, holdPeriod)
+}
+
+// failedFind: the drain does not wait for AWS; group and hook are looked for
+// again when it is over.
+func (s *Unregister) failedFind(f *fleet.Failure) {
+	late := s.phase == unregFindLate || s.phase == unregHooksLate
+	s.tries++
+	switch {
+	case late && (f.Final() || s.outOfTime()):
+		s.fails(Error, "cannot find the termination hook: it will time out", f)
+		s.left = s.left || f.Final()
+		s.done(map[bool]ExitCode{true: Refused, false: TryAgain}[f.Final()], f.Error())
+	case !late && (f.Final() || s.tries >= findTries):
+		s.fails(Warn, "drain first, look for the termination hook afterwards", f)
+		s.goTo(s.drainPhase())
+	default:
+		s.fails(Warn, "trying again", f)
+		s.again(f)
+	}
+}
+
+// outOfTime tells whether unregistering has taken as long as it may.
+func (s *Unregister) outOfTime() bool {
+	if d, ok := s.deadline(); ok && s.now.After(d.Add(deadlineGrace)) {
+		return true
+	}
+	return s.now.Sub(s.regStart) > 2*s.set.GitLabTimeout
+}
+
+// failedDelete: what GitLab no longer knows is unregistered. What cannot be
+// removed in time is left to GitLab (a manager record expires by itself) or to
+// the reaper; the instance does not wait for it for ever.
+func (s *Unregister) failedDelete(f *fleet.Failure) {
+	if s.phase == unregRead && s.regStart.IsZero() {
+		s.regStart = s.now
+	}
+	switch {
+	case s.phase == unregDelete && alreadyGone(f):
+		s.say(Info, "the runner is gone from GitLab already", fleet.Reason(s.reg.Description))
+		s.nextRunner()
+	case s.now.Sub(s.regStart) < s.set.GitLabTimeout && !f.Final():
+		s.fails(Warn, "cannot unregister, trying again", f)
+		s.again(f)
+	default:
+		s.left = true
+		s.fails(Error, fmt.Sprintf("runner stays behind in GitLab after %s", s.set.GitLabTimeout), f)
+		s.unregistered()
+	}
+}
+
+func (s *Unregister) failedComplete(f *fleet.Failure) {
+	switch {
+	case f.Kind == fleet.NotWaiting: // never began, was completed before, or timed out
+		s.finish()
+	case f.Final() || s.outOfTime():
+		s.fails(Error, "cannot complete the termination hook: it will time out", f)
+		s.done(map[bool]ExitCode{true: Refused, false: TryAgain}[f.Final()], f.Error())
+	default:
+		s.fails(Warn, "cannot complete the termination hook, trying again", f)
+		s.again(f)
+	}
+}

@@ -1,0 +1,225 @@
+// Package scaling decides when a group grows and how far, and when an instance
+// may leave it. It is pure: from one listing of the group and one reading of
+// the runner follows one decision, with its reasons.
+//
+// It guarantees that a raise never lowers desired and never exceeds the
+// group's maximum, that deciding twice on the same listing gives the same
+// target, and that no leave brings desired below the minimum. A listing may be
+// some seconds old: whatever follows from it is harmless then.
+package scaling
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+)
+
+// Waiting is what a runner's metrics tell of the queue.
+type Waiting struct {
+	Jobs  int  // jobs that waited at the newest reading; meaningless unless Fresh
+	Fresh bool // a job was taken since the reading before, so the gauge is news
+}
+
+// ReadQueue compares two readings. gitlab_runner_job_queue_size is set with
+// each job that a section is given, that job among them, and is stale
+// afterwards: only a section whose jobs_total has risen since prev tells
+// anything. Sections may share a queue, so the longest counts, not the sum. A
+// restart of the runner (totals fall) makes every job of the new process news.
+func ReadQueue(prev, cur fleet.Observation) Waiting {
+	before := make(map[string]int64, len(prev.Runners))
+	if prev.StartedAt == cur.StartedAt {
+		for _, r := range prev.Runners {
+			before[r.Name] = r.JobsTotal
+		}
+	}
+	var w Waiting
+	for _, r := range cur.Runners {
+		if r.QueueSize > 0 && r.JobsTotal > before[r.Name] {
+			w.Fresh, w.Jobs = true, max(w.Jobs, r.QueueSize-1)
+		}
+	}
+	return w
+}
+
+// Raise is a decision about desired.
+type Raise struct {
+	Desired int  // what desired is to be; the present one when nothing is to be done
+	Needed  bool // desired is to be set
+	AtMax   bool // the maximum forbids what the queue asks for
+	Reasons []fleet.Reason
+}
+
+// RaiseTo decides desired := max(desired, busy + ⌈waiting/slots⌉), never above
+// the maximum: busy are the in-service instances that are protected, and self,
+// which is saturated or it would not ask. Pending instances are in desired
+// already. Doing it twice, or on ten instances at once, gives the same result.
+func RaiseTo(g fleet.Group, self string, slots, waiting int) Raise {
+	busy, _, _ := count(g, self)
+	target := busy + (waiting+max(slots, 1)-1)/max(slots, 1)
+	return clamp(g, target,
+		fleet.Reason(fmt.Sprintf("%d jobs wait, %d slots per instance", waiting, slots)),
+		fleet.Reason(fmt.Sprintf("%d of %d in service are busy, desired %d", busy, inService(g), g.Desired)))
+}
+
+// Step decides without knowing the queue: one instance more, but only while
+// every instance in service is busy and none is on its way. So ten saturated
+// instances raise by one together, not by ten.
+func Step(g fleet.Group, self string) Raise {
+	busy, idle, pending := count(g, self)
+	seen := fleet.Reason(fmt.Sprintf("%d busy, %d idle, %d pending, desired %d", busy, idle, pending, g.Desired))
+	blind := fleet.Reason("saturated, and the queue's length is not known")
+	switch {
+	case g.Desired > busy+idle || pending > 0:
+		return Raise{Desired: g.Desired, Reasons: []fleet.Reason{blind, seen, "an instance is on its way"}}
+	case idle > 0:
+		return Raise{Desired: g.Desired, Reasons: []fleet.Reason{blind, seen, "an idle instance can take what waits"}}
+	}
+	return clamp(g, g.Desired+1, blind, seen)
+}
+
+// clamp keeps a target within [desired, max].
+func clamp(g fleet.Group, target int, reasons ...fleet.Reason) Raise {
+	r := Raise{Desired: max(g.Desired, min(target, g.Max)), Reasons: reasons}
+	r.Needed = r.Desired > g.Desired
+	if target > g.Max {
+		r.AtMax = true
+		r.Reasons = append(r.Reasons, fleet.Reason(fmt.Sprintf("wanted %d, the group's maximum is %d", target, g.Max)))
+	}
+	return r
+}
+
+// count sorts the members: busy are in service and protected (and self), idle
+// in service and not, pending on their way.
+func count(g fleet.Group, self string) (busy, idle, pending int) {
+	for _, i := range g.Instances {
+		switch {
+		case i.State.IsPending():
+			pending++
+		case i.State == fleet.InService && (i.Protected || i.ID == self):
+			busy++
+		case i.State == fleet.InService:
+			idle++
+		}
+	}
+	return busy, idle, pending
+}
+
+func inService(g fleet.Group) int {
+	busy, idle, _ := count(g, "")
+	return busy + idle
+}
+
+// Verdict is what an idle instance is to do.
+type Verdict string
+
+// The verdicts.
+const (
+	// Go: leave the group, desired falls by one.
+	Go Verdict = "go"
+	// Wait: others go first; look again later.
+	Wait Verdict = "wait"
+	// Stay: the minimum needs this instance; nothing to look at until it has
+	// run another job.
+	Stay Verdict = "stay"
+	// Yield: the group itself wants fewer than it has. Clear the protection and
+	// let it choose: leaving with decrement would lower desired once more.
+	Yield Verdict = "yield"
+)
+
+// Leave is a decision about leaving.
+type Leave struct {
+	Verdict Verdict
+	Rank    int // how many idle instances go before this one
+	Reasons []fleet.Reason
+}
+
+// MayLeave decides whether the idle instance self may go. Of the idle ones
+// those go that come first in LeavingOrder, as many as the minimum leaves
+// room for; inTurn false ignores the order, for an instance that has waited
+// long for others that do not go.
+func MayLeave(g fleet.Group, self string, inTurn bool) Leave {
+	me, ok := g.Find(self)
+	if !ok || me.State != fleet.InService {
+		return Leave{Verdict: Wait, Reasons: []fleet.Reason{fleet.Reason(fmt.Sprintf("the group shows this instance as %q", stateOf(me, ok)))}}
+	}
+	busy, idle, pending := count(g, "")
+	seen := fleet.Reason(fmt.Sprintf("%d busy, %d idle, %d pending, desired %d, minimum %d", busy, idle, pending, g.Desired, g.Min))
+	if g.Desired < busy+idle+pending {
+		return Leave{Verdict: Yield, Reasons: []fleet.Reason{seen, "desired is below the number of instances: the group chooses who goes"}}
+	}
+	room := g.Desired - g.Min
+	if room <= 0 {
+		return Leave{Verdict: Stay, Reasons: []fleet.Reason{seen, "desired is at the minimum"}}
+	}
+	rank := slices.Index(LeavingOrder(g, self), self)
+	if inTurn && rank >= room {
+		return Leave{Verdict: Wait, Rank: rank, Reasons: []fleet.Reason{seen, fleet.Reason(fmt.Sprintf("%d idle instances go first, %d may go", rank, room))}}
+	}
+	return Leave{Verdict: Go, Rank: rank, Reasons: []fleet.Reason{seen}}
+}
+
+func stateOf(i fleet.Instance, ok bool) fleet.LifecycleState {
+	if !ok {
+		return "not a member"
+	}
+	return i.State
+}
+
+// LeavingOrder lists the idle instances in service (self among them, whatever
+// its flag says) in the order in which they leave, the same for all who read
+// the same listing: an outdated launch template first, then the availability
+// zone with the most instances, then by id.
+func LeavingOrder(g fleet.Group, self string) []string {
+	current := currentTemplate(g)
+	zone := make(map[string]int)
+	var idle []fleet.Instance
+	for _, i := range g.Instances {
+		if i.State != fleet.InService {
+			continue
+		}
+		zone[i.AvailabilityZone]++
+		if !i.Protected || i.ID == self {
+			idle = append(idle, i)
+		}
+	}
+	slices.SortFunc(idle, func(a, b fleet.Instance) int {
+		return cmp.Or(
+			compareBool(a.TemplateVersion == current, b.TemplateVersion == current),
+			cmp.Compare(zone[b.AvailabilityZone], zone[a.AvailabilityZone]),
+			cmp.Compare(a.ID, b.ID))
+	})
+	ids := make([]string, len(idle))
+	for n, i := range idle {
+		ids[n] = i.ID
+	}
+	return ids
+}
+
+// currentTemplate is the version that a launch would use: the group's where it
+// names one, else ($Latest, $Default) the highest number among the members.
+func currentTemplate(g fleet.Group) string {
+	if g.TemplateVersion != "" {
+		return g.TemplateVersion
+	}
+	best, bestNumber := "", -1
+	for _, i := range g.Instances {
+		if n, err := strconv.Atoi(i.TemplateVersion); err == nil && n > bestNumber {
+			best, bestNumber = i.TemplateVersion, n
+		}
+	}
+	return best
+}
+
+// compareBool sorts false before true.
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
