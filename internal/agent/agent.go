@@ -144,7 +144,7 @@ func (r *runner) carryOut(a life.Action) life.Event {
 	if sleep, ok := a.(life.Sleep); ok {
 		return r.sleep(sleep)
 	}
-	ctx, cancel := r.bound(a)
+	ctx, cancel := r.bound()
 	defer cancel()
 	value, err := r.Edges.perform(ctx, a)
 	if err == nil && changes(a) {
@@ -164,15 +164,13 @@ func (r *runner) sleep(s life.Sleep) life.Event {
 	}
 }
 
-const (
-	// actionTimeout bounds every action: longer than any edge's own time-outs with
-	// their retries, shorter than a third of the shortest hook, so that one action
-	// that hangs loses no heartbeat's turn but its own.
-	actionTimeout = 20 * time.Second
-)
+// actionTimeout bounds every action. The shortest hook times out after 30 s and
+// is heartbeaten every 10: one action that hangs must leave time for the next
+// heartbeat before that.
+const actionTimeout = 15 * time.Second
 
 // bound gives an action its own time. It is not cut short by a request to stop:
 // an effect whose result nobody took in would have to be found out again.
-func (r *runner) bound(life.Action) (context.Context, context.CancelFunc) {
+func (r *runner) bound() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(r.ctx), actionTimeout)
 }

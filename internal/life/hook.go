@@ -10,13 +10,14 @@ import (
 
 // keeper keeps a lifecycle hook from timing out while there is work to do.
 type keeper struct {
-	action  fleet.HookAction
-	timeout time.Duration // the hook's heartbeat time-out
-	cap     time.Duration // the cap on the whole wait
-	on      bool
-	waiting bool // a heartbeat has been accepted: an action waits
-	refused bool // heartbeats are not permitted: the time-out will strike
-	next    time.Time
+	action   fleet.HookAction
+	timeout  time.Duration // the hook's heartbeat time-out
+	cap      time.Duration // the cap on the whole wait
+	abandons bool          // the time-out abandons the launch
+	on       bool
+	waiting  bool // a heartbeat has been accepted: an action waits
+	refused  bool // heartbeats are not permitted: the time-out will strike
+	next     time.Time
 	// persistent keeps asking where no action waits yet: a termination hook may
 	// begin to wait some time after the notice.
 	persistent bool
@@ -34,8 +35,11 @@ func (k keeper) earlier(t time.Time) time.Time {
 }
 
 // every is the time between heartbeats: a third of the time-out, so that two
-// may be lost.
-func (k keeper) every() time.Duration { return k.timeout / 3 }
+// may be lost. A hook that tells no time-out must not become a busy loop.
+func (k keeper) every() time.Duration { return max(k.timeout/3, heartbeatLeast) }
+
+// heartbeatLeast is far below a third of the shortest time-out, 30 s.
+const heartbeatLeast = 5 * time.Second
 
 // keep starts heartbeats for a hook, the first at once: it tells whether an
 // action waits at all.
@@ -43,7 +47,8 @@ func (f *flow) keep(group, instance string, h fleet.Hook, persistent bool) {
 	f.hook = keeper{
 		action:  fleet.HookAction{Group: group, Hook: h.Name, InstanceID: instance},
 		timeout: h.HeartbeatTimeout, cap: h.GlobalTimeout,
-		on: true, next: f.now, persistent: persistent,
+		abandons: h.DefaultResult != fleet.Continue,
+		on:       true, next: f.now, persistent: persistent,
 	}
 }
 

@@ -33,6 +33,7 @@ type Init struct {
 	set      InitSettings
 	find     finder
 	started  time.Time
+	undoing  time.Time // since when the registration is undone
 	warmed   bool
 	sections int
 	recover  bool // an intent without a result stands: a runner may exist
@@ -94,6 +95,7 @@ const (
 	initWarmed      phase = "mark warmed"
 	undoMark        phase = "undo: unmark"
 	undoStop        phase = "undo: stop runner"
+	undoStopped     phase = "undo: wait for the runner's end"
 	undoRunner      phase = "undo: unregister"
 	undoForget      phase = "undo: forget registration"
 	undoUnable      phase = "undo: mark unable"
@@ -109,8 +111,9 @@ func (s Init) Step(e Event, now time.Time) (Init, []Action) {
 	case e == Event(Started{}):
 		s.started = now
 		s.goTo(initFlags)
-	case e == Event(Interrupted{}) && s.unsaved: // the answer that holds a token is not to be had again
-		s.goTo(initSave)
+	case e == Event(Interrupted{}) && (s.unsaved || s.undoes()):
+		// goes on: the answer that holds a token is not to be had again, and an
+		// undoing that is cut short leaves a ghost and a hook that waits
 	case e == Event(Interrupted{}):
 		s.done(TryAgain, "interrupted; run it again to go on")
 	}
@@ -172,6 +175,8 @@ func (s *Init) askLate() Action {
 		return SetFlag{FlagRegistered, false}
 	case undoStop:
 		return StopUnit{UnitRunner}
+	case undoStopped:
+		return ReadUnit{UnitRunner}
 	case undoRunner:
 		return unregisterOne(s.reg)
 	case undoForget:
@@ -221,6 +226,8 @@ func (s *Init) got(r Result) {
 		s.goTo(s.afterSave())
 	case initWatch:
 		s.gotMetrics(value[fleet.Observation](r))
+	case undoStopped:
+		s.gotUndoStopped(value[fleet.UnitState](r))
 	default:
 		s.goOn()
 	}
@@ -231,7 +238,7 @@ var initFollows = map[phase]phase{
 	initClearNotice: initFind,
 	initConfigure:   initMark, initMark: initStart, initStart: initWatch,
 	initClearWarmed: initClearUnable, initClearUnable: initComplete, initWarmed: initComplete,
-	undoMark: undoStop, undoStop: undoRunner, undoForget: undoUnable, undoUnable: undoAbandon,
+	undoMark: undoStop, undoStop: undoStopped, undoStopped: undoRunner, undoForget: undoUnable, undoUnable: undoAbandon,
 }
 
 // goOn is what follows where the answer holds nothing.
@@ -363,8 +370,8 @@ func (s *Init) gotRegistration(old *fleet.Registration) {
 func (s *Init) gotSecret(t fleet.Token) {
 	s.auth = t
 	s.goTo(initIntent)
-	if s.set.Mode == fleet.ModeToken { // one token, however many sections: the manager is told by its system id
-		s.reg.Runners = nil
+	if s.set.Mode == fleet.ModeToken && len(s.reg.Runners) > 0 && s.reg.Runners[0].Token != t {
+		s.reg.Runners = nil // the operator has changed the token: it is another runner
 	}
 }
 
@@ -390,7 +397,7 @@ func (s *Init) gotLost(ids []int64) {
 		}
 	}
 	s.recover = false
-	s.goTo(initRegister)
+	s.onTo(initRegister)
 }
 
 func (s *Init) knows(id int64) bool {
@@ -413,6 +420,9 @@ func (s *Init) gotRunner(r Result) {
 	runners := s.reg.Runners[:len(s.reg.Runners):len(s.reg.Runners)]
 	if s.phase == initAdopt {
 		runners = runners[: len(runners)-1 : len(runners)-1]
+	}
+	if s.set.Mode == fleet.ModeToken { // one token, however many sections: the manager is told by its system id
+		runners = nil
 	}
 	s.reg.Runners = append(runners, runner)
 	s.unsaved, s.said = true, ""

@@ -2,6 +2,7 @@ package life
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
 )
@@ -23,12 +24,20 @@ func (s *Init) failed(r Result) {
 		s.watchAgain(f)
 	case initComplete:
 		s.failedComplete(f)
-	case undoMark, undoStop, undoRunner, undoForget, undoUnable, undoAbandon:
-		s.failedUndo(f)
+	case initClearWarmed, initClearUnable: // a left-over flag says nothing beside "registered"
+		s.fails(Warn, "going on without", f)
+		s.goOn()
 	default:
+		if s.undoes() {
+			s.failedUndo(f)
+			return
+		}
 		s.failedLocal(f)
 	}
 }
+
+// undoes tells whether the launch has been given up.
+func (s *Init) undoes() bool { return s.cause != nil }
 
 // failedEarly is before a hook is known: nothing can be kept from timing out.
 func (s *Init) failedEarly(f *fleet.Failure) {
@@ -60,7 +69,7 @@ func (s *Init) failedRecovery(f *fleet.Failure) {
 		s.reg.Runners = s.reg.Runners[:len(s.reg.Runners)-1]
 	}
 	s.recover = false
-	s.goTo(initRegister)
+	s.onTo(initRegister)
 }
 
 // failedVerify: a runner of this instance's own that GitLab no longer knows was
@@ -70,7 +79,8 @@ func (s *Init) failedVerify(f *fleet.Failure) {
 		s.retry(f)
 		return
 	}
-	s.say(Warn, "register anew", fleet.Reason(fmt.Sprintf("GitLab no longer knows runner %d", s.reg.Runners[s.checked].ID)))
+	s.say(Warn, "register anew", fleet.Reason(fmt.Sprintf("GitLab does not know the token of runner %d (any longer)", s.reg.Runners[s.checked].ID)))
+	s.recover = true // the runner itself may still be there: its token expired, or was rotated
 	runners := make([]fleet.RegisteredRunner, 0, len(s.reg.Runners))
 	runners = append(runners, s.reg.Runners[:s.checked]...)
 	s.reg.Runners = append(runners, s.reg.Runners[s.checked+1:]...)
@@ -86,10 +96,10 @@ func (s *Init) failedVerify(f *fleet.Failure) {
 // operator to mend it; by hand it says so at once.
 func (s *Init) failedRegister(f *fleet.Failure) {
 	if !f.Final() {
-		s.retry(f)
 		if s.phase == initRegister && s.set.Mode == fleet.ModeCreate && f.Kind == fleet.Temporary {
 			s.recover, s.phase = true, initLook // the runner may have been made though the answer was lost
 		}
+		s.retry(f)
 		return
 	}
 	if s.hook.waiting && s.now.Sub(s.started) < s.set.Patience {
@@ -127,8 +137,10 @@ func (s *Init) failedComplete(f *fleet.Failure) {
 	case f.Kind == fleet.NotWaiting:
 		s.hook.waiting = false
 		s.completed()
+	case f.Final() && s.hook.abandons: // the time-out would take the instance with its jobs
+		s.giveUp(f, Refused, false)
 	case f.Final():
-		s.fails(Error, "cannot complete the launch hook: it will time out", f)
+		s.fails(Error, "cannot complete the launch hook: its time-out will continue the launch", f)
 		s.done(Refused, f.Error())
 	default:
 		s.fails(Warn, "cannot complete the launch hook, trying again", f)
@@ -160,21 +172,43 @@ func (s *Init) checkHookTime(f *fleet.Failure) {
 	}
 }
 
-// outOfTime tells whether waiting longer would let the hook's cap strike first.
+// outOfTime tells whether waiting for the next try would let the hook's cap
+// strike first.
 func (s *Init) outOfTime() bool {
 	limit := s.set.Patience
 	if s.hook.waiting {
 		limit = s.hook.cap - s.hook.timeout
 	}
-	return s.now.Sub(s.started) > limit
+	next := s.now
+	if s.notBefore.After(next) {
+		next = s.notBefore
+	}
+	return next.Sub(s.started) > limit
 }
 
 // giveUp undoes what was done and abandons the launch.
 func (s *Init) giveUp(f *fleet.Failure, code ExitCode, own bool) {
 	s.cause, s.code, s.own = f, code, own
 	s.fails(Error, "give up and undo the registration", f)
-	s.started = s.now // the undoing has a time of its own
+	s.undoing = s.now // the undoing has a time of its own
+	s.unsaved = false
+	s.reg.Runners = slices.DeleteFunc(slices.Clone(s.reg.Runners), func(r fleet.RegisteredRunner) bool {
+		return r.Token.IsZero() // found, but not adopted: only the reaper can delete it
+	})
 	s.goTo(undoMark)
+}
+
+// gotUndoStopped waits for the end of a runner that polls though it cannot be
+// watched: jobs that it was given are run to their end before it is
+// unregistered and the launch abandoned.
+func (s *Init) gotUndoStopped(u fleet.UnitState) {
+	struck := s.hook.waiting && s.outOfTime() && s.now.Sub(s.undoing) > undoPatience
+	if u.Running() && !struck {
+		s.goToAfter(undoStopped, watchPeriod)
+		return
+	}
+	s.undoing = s.now
+	s.goOn()
 }
 
 // unregisterOne is the request that removes the last runner of a registration.
@@ -207,7 +241,7 @@ func (s *Init) failedUndo(f *fleet.Failure) {
 		s.undone()
 	case s.phase == undoAbandon && f.Kind == fleet.NotWaiting:
 		s.abandoned()
-	case s.now.Sub(s.started) < undoPatience && !f.Final():
+	case s.now.Sub(s.undoing) < undoPatience && !f.Final():
 		s.fails(Warn, "trying again", f)
 		s.again(f)
 	case s.phase == undoAbandon:

@@ -83,6 +83,10 @@ func (f *flow) goTo(p phase) {
 	f.phase, f.notBefore, f.backoff.tries = p, time.Time{}, 0
 }
 
+// onTo makes p the next phase, asked for at once, but with the patience that is
+// left: two phases that fail in turns must not start over with each other.
+func (f *flow) onTo(p phase) { f.phase, f.notBefore = p, time.Time{} }
+
 // goToAfter makes p the next phase, after d.
 func (f *flow) goToAfter(p phase, d time.Duration) {
 	f.goTo(p)
@@ -92,8 +96,12 @@ func (f *flow) goToAfter(p phase, d time.Duration) {
 // again asks for the present phase's effect once more after a pause that grows
 // with each try, and not before the other side allows.
 func (f *flow) again(cause *fleet.Failure) {
-	f.notBefore = f.now.Add(max(f.backoff.next(), cause.RetryAfter))
+	f.notBefore = f.now.Add(max(f.backoff.next(), min(cause.RetryAfter, retryAfterMost)))
 }
+
+// retryAfterMost bounds what the other side may ask for: a machine that sleeps
+// for a day on a Retry-After leaves a hook, or a stopped runner, alone with it.
+const retryAfterMost = 5 * time.Minute
 
 // done ends the machine.
 func (f *flow) done(code ExitCode, summary string) { f.exit = &Exit{Code: code, Summary: summary} }

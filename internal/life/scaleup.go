@@ -100,7 +100,8 @@ func (s *ScaleUp) got(r Result) {
 	case scaleRaise:
 		s.raised, s.said = true, ""
 		s.say(Info, fmt.Sprintf("raised desired capacity of group %q to %d", s.find.who.Group, s.raise.Desired), s.raise.Reasons...)
-		s.rest(scaleFlags)
+		s.first = false
+		s.goTo(scaleFlags) // a slot may be free by now
 	}
 }
 

@@ -47,7 +47,7 @@ func (f *finder) got(r Result) *fleet.Failure {
 	switch v := r.Value.(type) {
 	case *Whoami:
 		f.stage = fromMetadata
-		if v != nil && v.Group != "" {
+		if v != nil && v.Group != "" && v.Identity.InstanceID != "" {
 			f.who, f.stage = *v, found
 		}
 	case fleet.Identity:

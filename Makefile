@@ -1,0 +1,73 @@
+# What people and CI run. Everything needed but Go itself is built into .bin.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+BIN := $(CURDIR)/.bin
+# Versions of the tools, each known to build with the Go that go.mod names.
+GOLANGCI := v2.15.0
+DEADCODE := v0.52.0
+
+# The packages whose decisions everything rests on, and how much of each must be covered.
+CORE := internal/fleet,internal/scaling,internal/life,internal/world
+LEAST := 90
+
+# Time for each fuzz target.
+FUZZTIME ?= 10s
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# The race detector needs a C compiler. Where there is none the tests run
+# without it, and say so.
+ifneq ($(shell command -v gcc || command -v clang || command -v cc),)
+RACE := -race
+else
+NORACE := the race detector: no C compiler is installed
+endif
+
+.PHONY: build test lint fuzz bench clean
+
+## build: one static binary, dist/shoal
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/shoal-ci/shoal/internal/cli.version=$(VERSION)' -o dist/shoal ./cmd/shoal
+
+## test: every test that this machine can run; CI=true makes leaving one out a failure
+test: $(BIN)/tally
+	go vet ./...
+	go test $(RACE) -cover -timeout 5m -json ./... | $(BIN)/tally -gate '$(CORE)' -least $(LEAST) \
+		-left-out '$(NORACE)' -may 'moto_server|gitlab-runner' $(if $(filter true,$(CI)),-strict)
+
+## lint: formatting, linters, dead code, module files, shell scripts
+lint: $(BIN)/golangci-lint-$(GOLANGCI) $(BIN)/deadcode-$(DEADCODE)
+	$(BIN)/golangci-lint-$(GOLANGCI) run ./...
+	$(BIN)/golangci-lint-$(GOLANGCI) fmt --diff
+	found=$$($(BIN)/deadcode-$(DEADCODE) -test ./...); if [ -n "$$found" ]; then echo "dead code:"; echo "$$found"; exit 1; fi
+	go mod tidy -diff
+	if command -v shellcheck >/dev/null; then git ls-files '*.sh' .ci/run | xargs --no-run-if-empty shellcheck; \
+		else echo '*** LEFT OUT: shellcheck is not installed'; fi
+
+## fuzz: each fuzz target for FUZZTIME
+fuzz:
+	grep -rlE '^func Fuzz' --include='*_test.go' internal | xargs -n1 dirname | sort -u | while read -r dir; do \
+		for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$dir"/*_test.go | cut -d' ' -f2); do \
+			echo "== $$dir $$f"; go test "./$$dir" -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s; \
+		done; done
+
+## bench: every benchmark
+bench:
+	go test -run '^$$' -bench . -benchmem ./...
+
+clean:
+	rm -rf $(BIN) dist
+
+$(BIN)/tally: $(wildcard test/tally/*.go)
+	go build -o $@ ./test/tally
+
+# The linter takes minutes to build: one of the same version on the PATH will do.
+$(BIN)/golangci-lint-$(GOLANGCI):
+	mkdir -p $(BIN)
+	if found=$$(command -v golangci-lint) && "$$found" version 2>/dev/null | grep -qF 'version $(GOLANGCI:v%=%) '; then ln -sf "$$found" $@; \
+		else GOBIN=$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI) && mv $(BIN)/golangci-lint $@; fi
+
+$(BIN)/deadcode-$(DEADCODE):
+	GOBIN=$(BIN) go install golang.org/x/tools/cmd/deadcode@$(DEADCODE) && mv $(BIN)/deadcode $@

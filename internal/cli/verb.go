@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shoal-ci/shoal/internal/agent"
+	"github.com/shoal-ci/shoal/internal/config"
+	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/life"
+)
+
+// verb is a command that an instance lives by: one machine of package life.
+type verb struct {
+	name    string
+	short   string
+	long    string
+	example string
+}
+
+// verbCommand is the command of a verb; machine makes its machine from the
+// configuration once the command line is read.
+func verbCommand[S life.Machine[S]](c *call, v verb, machine func(config.Config) (S, error)) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     v.name,
+		GroupID: groupLife,
+		Short:   v.short,
+		Long:    v.long,
+		Example: v.example,
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			l, err := c.load()
+			if err != nil {
+				return err
+			}
+			m, err := machine(l.Config)
+			if err != nil {
+				return err
+			}
+			return drive(cmd, c, v.name, l, m, asJSON)
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// drive runs the machine and tells what came of it.
+func drive[S life.Machine[S]](cmd *cobra.Command, c *call, name string, l *config.Loaded, m S, asJSON bool) error {
+	log := newLogger(c.Stderr, l.Log.Level, l.Log.Format)
+	for _, warning := range l.Warnings() {
+		log.Warn("configuration: "+warning, "verb", name)
+	}
+	w, err := newWiring(l, log)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	out := agent.Run(cmd.Context(), m, agent.Options{Edges: w.edges, Log: log, Notify: w.notify})
+	c.code = out.Code
+	log.Log(cmd.Context(), levelOf(out.Code), out.Summary, "verb", name, "exit", int(out.Code))
+	if asJSON {
+		return c.printJSON(newResult(name, out))
+	}
+	return nil
+}
+
+// levelOf is how much an exit matters: what is tried again is a warning, what
+// is not needs somebody.
+func levelOf(code life.ExitCode) slog.Level {
+	switch code {
+	case life.Done:
+		return slog.LevelInfo
+	case life.TryAgain:
+		return slog.LevelWarn
+	}
+	return slog.LevelError
+}
+
+// result is a verb's object on stdout.
+type result struct {
+	Verb      string     `json:"verb"`
+	Exit      int        `json:"exit"`
+	Summary   string     `json:"summary"`
+	Changed   bool       `json:"changed"` // something outside of the process was changed
+	Decisions []decision `json:"decisions"`
+}
+
+type decision struct {
+	Action  string         `json:"action"`
+	Reasons []fleet.Reason `json:"reasons"`
+}
+
+func newResult(name string, out agent.Outcome) result {
+	r := result{Verb: name, Exit: int(out.Code), Summary: out.Summary, Changed: out.Changed, Decisions: []decision{}}
+	for _, d := range out.Decisions {
+		r.Decisions = append(r.Decisions, decision{d.Action, append([]fleet.Reason{}, d.Reasons...)})
+	}
+	return r
+}

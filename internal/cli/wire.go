@@ -1,0 +1,102 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/shoal-ci/shoal/internal/agent"
+	"github.com/shoal-ci/shoal/internal/autoscaling"
+	"github.com/shoal-ci/shoal/internal/config"
+	"github.com/shoal-ci/shoal/internal/gitlab"
+	"github.com/shoal-ci/shoal/internal/imds"
+	"github.com/shoal-ci/shoal/internal/runner"
+	"github.com/shoal-ci/shoal/internal/secret"
+	"github.com/shoal-ci/shoal/internal/systemd"
+)
+
+// Every edge is what agent needs of it.
+var (
+	_ agent.Metadata    = (*imds.Client)(nil)
+	_ agent.AutoScaling = (*autoscaling.Client)(nil)
+	_ agent.GitLab      = (*gitlab.Client)(nil)
+	_ agent.Runner      = (*runner.Local)(nil)
+	_ agent.Units       = (*systemd.Units)(nil)
+	_ agent.Secrets     = (*secret.Resolver)(nil)
+)
+
+// wiring is the outside of one verb. Nothing in it asks, loads or connects
+// before its first use: a daemon that never calls AWS pays nothing for it.
+type wiring struct {
+	edges    agent.Edges
+	metadata *imds.Client
+	runner   *runner.Local
+	log      *slog.Logger
+}
+
+func newWiring(l *config.Loaded, log *slog.Logger) (*wiring, error) {
+	metadata, err := imds.New(imds.Options{})
+	if err != nil {
+		return nil, err
+	}
+	w := &wiring{metadata: metadata, log: log, runner: runner.New(runner.Options{
+		ConfigPath:      l.Runner.Config,
+		TemplatePath:    l.Runner.Template,
+		ListenAddress:   l.Runner.ListenAddress,
+		ShutdownTimeout: l.Runner.ShutdownTimeout,
+	})}
+	files := &agent.Files{StateDir: l.Dirs.State, RunDir: l.Dirs.Run}
+	load := autoscaling.Cached(func(ctx context.Context) (aws.Config, error) {
+		region, err := w.region(ctx, files)
+		if err != nil {
+			return aws.Config{}, err
+		}
+		return autoscaling.LoadConfig(ctx, region, nil)
+	})
+	group, err := autoscaling.New(autoscaling.Options{Load: load})
+	if err != nil {
+		return nil, err
+	}
+	lab, err := gitlab.New(gitlab.Options{URL: l.GitLab.URL, CAFile: l.GitLab.CAFile})
+	if err != nil {
+		return nil, err
+	}
+	w.edges = agent.Edges{
+		GitLab:      lab,
+		Metadata:    metadata,
+		AutoScaling: group,
+		Runner:      w.runner,
+		Units:       systemd.New(systemd.Options{}),
+		Secrets:     secret.New(secret.Options{Load: load}),
+		Files:       files,
+	}
+	return w, nil
+}
+
+// region is where this instance is: from what init left, else from the
+// metadata. The SDK's own variables win, and spare the question.
+func (w *wiring) region(ctx context.Context, files *agent.Files) (string, error) {
+	if os.Getenv("AWS_REGION") != "" || os.Getenv("AWS_DEFAULT_REGION") != "" {
+		return "", nil
+	}
+	if who, err := files.Whoami(); err == nil && who != nil {
+		return who.Identity.Region, nil
+	}
+	id, err := w.metadata.Identity(ctx)
+	return id.Region, err
+}
+
+// notify tells systemd. What it does not take is no reason to stop.
+func (w *wiring) notify(state string) {
+	if err := systemd.Notify(state); err != nil {
+		w.log.Debug("tell systemd", "error", err.Error())
+	}
+}
+
+// close lets go of what the edges keep open.
+func (w *wiring) close() {
+	w.runner.Close()
+	w.metadata.Close()
+}

@@ -1,0 +1,108 @@
+package config
+
+import (
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+)
+
+// The shortest spans that make sense. A poll every tenth of a second is for
+// demonstrations and tests; below it a daemon would only burn the processor.
+const (
+	shortestPeriod = 100 * time.Millisecond
+	shortestSpan   = time.Second
+	// GitLab refuses a runner whose maximum time-out is under ten minutes.
+	shortestJobTimeout = 10 * time.Minute
+)
+
+// keys is every key there is: its name, kind, default, place in Config, and
+// what is said of it in the default configuration and the documentation. It is
+// the only list; files, variables, checks and documents are all made from it.
+var keys = []key{
+	bind("gitlab.url", "", required(httpURL), func(c *Config) *string { return &c.GitLab.URL },
+		`GitLab's address, as a browser has it.`),
+	bind("gitlab.token", Secret{}, required(secret), func(c *Config) *Secret { return &c.GitLab.Token },
+		`Where the token is; never the token itself. What kind of token depends on gitlab.mode.`),
+	bind("gitlab.mode", fleet.ModeToken, oneOf(fleet.ModeToken, fleet.ModeCreate, fleet.ModeLegacy), func(c *Config) *fleet.Mode { return &c.GitLab.Mode },
+		`How an instance registers. token: all share one runner made in GitLab, by its glrt- token. create: each makes a runner of its own, with a token of scope create_runner. legacy: a registration token, for GitLab servers that still allow them.`),
+	bind("gitlab.ca_file", "", optional(absolutePath), func(c *Config) *string { return &c.GitLab.CAFile },
+		`A PEM file with the certificate authority of a private GitLab, added to the system's.`),
+	bind("gitlab.runner_type", "group_type", oneOf("group_type", "instance_type", "project_type"), func(c *Config) *string { return &c.GitLab.RunnerType },
+		`Modes create and legacy: whose jobs the runner takes.`),
+	bind("gitlab.group_id", 0, notNegative, func(c *Config) *int64 { return &c.GitLab.GroupID },
+		`Mode create: GitLab's id of the group, for group_type.`),
+	bind("gitlab.project_id", 0, notNegative, func(c *Config) *int64 { return &c.GitLab.ProjectID },
+		`Mode create: GitLab's id of the project, for project_type.`),
+	bind("gitlab.tags", nil, tags, func(c *Config) *[]string { return &c.GitLab.Tags },
+		`Modes create and legacy: the runner's tags.`),
+	bind("gitlab.run_untagged", false, boolean, func(c *Config) *bool { return &c.GitLab.RunUntagged },
+		`Modes create and legacy: whether it takes jobs without tags.`),
+	bind("gitlab.locked", false, boolean, func(c *Config) *bool { return &c.GitLab.Locked },
+		`Modes create and legacy: whether it is locked to its project.`),
+	bind("gitlab.access_level", "", oneOf("", "not_protected", "ref_protected"), func(c *Config) *string { return &c.GitLab.AccessLevel },
+		`Modes create and legacy: empty leaves it to GitLab; ref_protected takes only jobs of protected branches and tags.`),
+	bind("gitlab.maximum_timeout", 0, zeroOr(wholeSeconds(shortestJobTimeout)), func(c *Config) *time.Duration { return &c.GitLab.MaximumTimeout },
+		`Modes create and legacy: the longest a job may take; 0s leaves it to GitLab.`),
+	bind("gitlab.maintenance_note", "", line(1024), func(c *Config) *string { return &c.GitLab.MaintenanceNote },
+		`Modes create and legacy: a note for GitLab's administrators.`),
+
+	bind("group.name", "", line(255), func(c *Config) *string { return &c.Group.Name },
+		`The Auto Scaling group. Empty: found from the instance's metadata, else by asking Auto Scaling.`),
+	bind("group.launch_hook", "", line(255), func(c *Config) *string { return &c.Group.LaunchHook },
+		`The launch lifecycle hook to complete. Empty: found; to be named when the group has several.`),
+	bind("group.terminate_hook", "", line(255), func(c *Config) *string { return &c.Group.TerminateHook },
+		`The termination lifecycle hook to complete. Empty: found; to be named when the group has several.`),
+
+	bind("runner.config", "/etc/gitlab-runner/config.toml", absolutePath, func(c *Config) *string { return &c.Runner.Config },
+		`gitlab-runner's configuration, which shoal init writes.`),
+	bind("runner.template", "/etc/shoal/config.template.toml", absolutePath, func(c *Config) *string { return &c.Runner.Template },
+		`What it is written from: a config.toml of yours without tokens. Absent file: a built-in one.`),
+	bind("runner.listen_address", "localhost:9090", hostPort, func(c *Config) *string { return &c.Runner.ListenAddress },
+		`Where gitlab-runner serves its metrics.`),
+	bind("runner.shutdown_timeout", 8*time.Second, wholeSeconds(shortestSpan), func(c *Config) *time.Duration { return &c.Runner.ShutdownTimeout },
+		`How long gitlab-runner waits for killed jobs; longer than unregister.kill_after, shorter than unregister.margin, so that it still reports them.`),
+
+	bind("init.timeout", 5*time.Minute, atLeast(shortestSpan), func(c *Config) *time.Duration { return &c.Init.Timeout },
+		`How long the runner has, once registered, to serve its metrics and to reach GitLab.`),
+	bind("init.patience", 10*time.Minute, atLeast(0), func(c *Config) *time.Duration { return &c.Init.Patience },
+		`How long a launch waits for a refused token to be mended before it gives up.`),
+
+	bind("monitor.period", 10*time.Second, atLeast(shortestPeriod), func(c *Config) *time.Duration { return &c.Monitor.Period },
+		`How often the runner's metrics are read.`),
+	bind("monitor.saturated_period", 3*time.Second, atLeast(shortestPeriod), func(c *Config) *time.Duration { return &c.Monitor.SaturatedPeriod },
+		`The same while every slot is taken; never less often than monitor.period.`),
+	bind("monitor.idle_threshold", 180*time.Second, atLeast(shortestSpan), func(c *Config) *time.Duration { return &c.Monitor.IdleThreshold },
+		`How long an instance is without a job before it offers to leave.`),
+	bind("monitor.unprotect_after", 60*time.Second, atLeast(0), func(c *Config) *time.Duration { return &c.Monitor.UnprotectAfter },
+		`How long after the last job scale-in protection is cleared.`),
+	bind("monitor.hold_timeout", 60*time.Second, atLeast(shortestSpan), func(c *Config) *time.Duration { return &c.Monitor.HoldTimeout },
+		`How long a leaving runner's last poll is waited for before it stays after all.`),
+	bind("monitor.unhealthy_after", 15*time.Minute, atLeast(shortestSpan), func(c *Config) *time.Duration { return &c.Monitor.UnhealthyAfter },
+		`How long an instance may be unable to run jobs, for a reason of its own, before it is replaced.`),
+
+	bind("scale_up.period", 5*time.Second, atLeast(shortestPeriod), func(c *Config) *time.Duration { return &c.ScaleUp.Period },
+		`How often scale-up reads the metrics until a slot is free.`),
+	bind("scale_up.blind_after", 10*time.Second, atLeast(0), func(c *Config) *time.Duration { return &c.ScaleUp.BlindAfter },
+		`A saturated spell this long without a fresh reading of the queue is answered one instance at a time.`),
+
+	bind("lifecycle_check.period", 5*time.Second, atLeast(shortestPeriod), func(c *Config) *time.Duration { return &c.LifecycleCheck.Period },
+		`How often the instance metadata is read.`),
+	bind("lifecycle_check.on_rebalance", Ignore, oneOf(Ignore, Leave), func(c *Config) *string { return &c.LifecycleCheck.OnRebalance },
+		`What a rebalance recommendation does: nothing, or the instance leaves.`),
+	bind("lifecycle_check.on_maintenance", Ignore, oneOf(Ignore, Leave), func(c *Config) *string { return &c.LifecycleCheck.OnMaintenance },
+		`What a scheduled maintenance event does: nothing, or the instance leaves.`),
+
+	bind("unregister.margin", 15*time.Second, atLeast(shortestSpan), func(c *Config) *time.Duration { return &c.Unregister.Margin },
+		`How long before EC2 takes the instance its jobs are ended, so that they are reported.`),
+	bind("unregister.hold_timeout", 60*time.Second, atLeast(shortestSpan), func(c *Config) *time.Duration { return &c.Unregister.HoldTimeout },
+		`How long a drain waits for the runner's last poll before it stops the runner.`),
+	bind("unregister.kill_after", 3*time.Second, atLeast(0), func(c *Config) *time.Duration { return &c.Unregister.KillAfter },
+		`How long after SIGTERM the jobs' own processes are killed, so that the runner can report.`),
+	bind("unregister.gitlab_timeout", 5*time.Minute, atLeast(shortestSpan), func(c *Config) *time.Duration { return &c.Unregister.GitLabTimeout },
+		`How long unregistering is tried before the hook is completed anyway.`),
+
+	bind("log.level", "info", oneOf("debug", "info", "warn", "error"), func(c *Config) *string { return &c.Log.Level },
+		`The least that is logged.`),
+	bind("log.format", "auto", oneOf("auto", "text", "json"), func(c *Config) *string { return &c.Log.Format },
+		`auto: text on a terminal, JSON otherwise.`),
+}

@@ -1,0 +1,416 @@
+package supervisor
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// process is one command that was started.
+type process struct {
+	cmd  *exec.Cmd
+	over chan struct{} // closed when it has ended
+	end  ending        // set before over is closed
+}
+
+// runOnce is one run of the unit: everything from ExecStartPre= until its last
+// process is gone.
+func (svc *service) runOnce(a *activation) ending {
+	svc.setState("activating", "start-pre")
+	deadline := newDeadline(svc.unit.timeoutStart)
+	defer deadline.stop()
+	if e := svc.sequence(a, svc.unit.startPre, deadline); !svc.unit.clean(e) {
+		svc.clear()
+		return e
+	}
+	if svc.unit.kind == "oneshot" {
+		svc.setState("activating", "start")
+		e := svc.sequence(a, svc.unit.start, deadline)
+		if !svc.unit.remainAfterExit || !svc.unit.clean(e) {
+			svc.clear()
+		}
+		return e
+	}
+	return svc.runMain(a, deadline)
+}
+
+// sequence runs commands one after the other, until one fails.
+func (svc *service) sequence(a *activation, commands []command, deadline *deadline) ending {
+	for _, c := range commands {
+		p, err := svc.spawn(c, "")
+		if err != nil {
+			return svc.notStarted(err)
+		}
+		svc.setMain(p)
+		e := svc.await(a, p, deadline)
+		if !svc.unit.clean(e) && !c.mayFail {
+			return e
+		}
+		if a.stopping() {
+			return e
+		}
+	}
+	return ending{}
+}
+
+// await waits for a command of the start phase; a stop or the time-out ends it.
+func (svc *service) await(a *activation, p *process, deadline *deadline) ending {
+	select {
+	case <-p.over:
+		return p.end
+	case <-a.stop:
+		svc.setState("deactivating", "stop-sigterm")
+		svc.terminate(p)
+		return p.end
+	case <-deadline.c:
+		svc.terminate(p)
+		return ending{cause: "timeout"}
+	}
+}
+
+// runMain runs the one main process of a service.
+func (svc *service) runMain(a *activation, deadline *deadline) ending {
+	var n *notifySocket
+	address := ""
+	if svc.unit.kind == "notify" {
+		var err error
+		if n, err = svc.listenNotify(); err != nil {
+			return svc.notStarted(err)
+		}
+		defer n.close()
+		address = n.address
+	}
+	svc.setState("activating", "start")
+	p, err := svc.spawn(svc.unit.start[0], address)
+	if err != nil {
+		return svc.notStarted(err)
+	}
+	svc.setMain(p)
+	if n != nil {
+		n.listen(p.cmd.Process.Pid)
+		if e, ready := svc.awaitReady(a, p, n, deadline); !ready {
+			svc.clear()
+			return e
+		}
+	}
+	deadline.stop()
+	svc.setState("active", "running")
+	a.started(nil)
+	select {
+	case <-p.over:
+	case <-a.stop:
+		svc.stopMain(a, p)
+	}
+	svc.clear()
+	return p.end
+}
+
+// awaitReady waits for READY=1. A notifying service that ends cleanly before it
+// has said so broke the protocol.
+func (svc *service) awaitReady(a *activation, p *process, n *notifySocket, deadline *deadline) (ending, bool) {
+	select {
+	case <-n.ready:
+		return ending{}, true
+	case <-p.over:
+		if svc.unit.clean(p.end) && !a.stopping() {
+			return ending{cause: "protocol"}, false
+		}
+		return p.end, false
+	case <-a.stop:
+		svc.setState("deactivating", "stop-sigterm")
+		svc.terminate(p)
+		return p.end, false
+	case <-deadline.c:
+		svc.terminate(p)
+		return ending{cause: "timeout"}, false
+	}
+}
+
+// stopMain takes a running service down: ExecStop=, then the kill signal.
+func (svc *service) stopMain(a *activation, p *process) {
+	svc.setState("deactivating", "stop")
+	deadline := newDeadline(svc.unit.timeoutStop)
+	defer deadline.stop()
+	for _, c := range svc.unit.stop {
+		if stop, err := svc.spawn(c, ""); err == nil {
+			svc.await(newActivation(), stop, deadline)
+		}
+	}
+	svc.setState("deactivating", "stop-sigterm")
+	svc.terminate(p)
+}
+
+// terminate sends the kill signal as KillMode= has it and waits; when the time
+// is over, SIGKILL.
+func (svc *service) terminate(p *process) {
+	pid := p.cmd.Process.Pid
+	switch svc.unit.killMode {
+	case "none":
+		<-p.over
+		return
+	case "control-group":
+		killAll(svc.others(pid), svc.unit.killSignal)
+	}
+	_ = p.cmd.Process.Signal(svc.unit.killSignal)
+	deadline := newDeadline(svc.unit.timeoutStop)
+	defer deadline.stop()
+	select {
+	case <-p.over:
+		return
+	case <-deadline.c:
+	}
+	if !svc.unit.sendSIGKILL {
+		<-p.over
+		return
+	}
+	if svc.unit.killMode != "process" {
+		killAll(svc.others(pid), sigkill)
+	}
+	_ = p.cmd.Process.Kill()
+	<-p.over
+	p.end.cause = "timeout"
+}
+
+// clear ends what the main process has left behind, as KillMode= has it.
+func (svc *service) clear() {
+	switch svc.unit.killMode {
+	case "process", "none":
+		return
+	case "control-group":
+		killAll(svc.processes(), svc.unit.killSignal)
+		if svc.gone(svc.unit.timeoutStop) || !svc.unit.sendSIGKILL {
+			return
+		}
+	}
+	for svc.unit.sendSIGKILL {
+		pids := svc.processes()
+		if len(pids) == 0 {
+			return
+		}
+		killAll(pids, sigkill)
+		time.Sleep(sweepPause)
+	}
+}
+
+// gone waits until the unit has no process left; false when time is over first.
+func (svc *service) gone(timeout time.Duration) bool {
+	deadline := newDeadline(timeout)
+	defer deadline.stop()
+	for {
+		if len(svc.processes()) == 0 {
+			return true
+		}
+		select {
+		case <-deadline.c:
+			return false
+		case <-time.After(sweepPause):
+		}
+	}
+}
+
+func (svc *service) setMain(p *process) {
+	svc.sup.mu.Lock()
+	defer svc.sup.mu.Unlock()
+	svc.mainPID, svc.main = p.cmd.Process.Pid, p.cmd.Process
+}
+
+// execFailed is the status systemd gives a program that cannot be executed.
+const execFailed = 203
+
+func (svc *service) notStarted(err error) ending {
+	svc.sup.options.Log(svc.unit.name, err.Error())
+	return ending{code: execFailed}
+}
+
+// spawn starts a command with the unit's environment.
+func (svc *service) spawn(c command, notify string) (*process, error) {
+	s := svc.sup
+	program, err := s.lookUp(c.argv[0])
+	if err != nil {
+		return nil, err
+	}
+	env, err := svc.environment(notify)
+	if err != nil {
+		return nil, err
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", svc.unit.name, err)
+	}
+	args := make([]string, 0, len(c.argv))
+	for _, a := range dropUser(c.argv[1:]) {
+		args = append(args, s.argument(a))
+	}
+	cmd := exec.Command(program, args...) //nolint:gosec // running the units' programs is what it is for
+	cmd.Args[0] = filepath.Base(c.argv[0])
+	cmd.Env, cmd.Stdout, cmd.Stderr = env, write, write
+	cmd.Dir = s.options.Root
+	if d := strings.TrimPrefix(svc.unit.workingDirectory, "-"); d != "" && d != "~" {
+		cmd.Dir = s.path(d)
+	}
+	return svc.launch(cmd, read, write)
+}
+
+func (svc *service) launch(cmd *exec.Cmd, read, write *os.File) (*process, error) {
+	s := svc.sup
+	p := &process{cmd: cmd, over: make(chan struct{})}
+	s.mu.Lock()
+	if s.off { // no process may start after the sweep has begun
+		s.mu.Unlock()
+		_, _ = read.Close(), write.Close()
+		return nil, fmt.Errorf("start %s: the instance is off", svc.unit.name)
+	}
+	err := s.starter.start(cmd)
+	s.mu.Unlock()
+	_ = write.Close()
+	if err != nil {
+		_ = read.Close()
+		return nil, fmt.Errorf("start %s: %w", svc.unit.name, err)
+	}
+	s.work.Go(func() { svc.copyLines(read) })
+	s.work.Go(func() {
+		p.end = endingOf(cmd.Wait())
+		close(p.over)
+	})
+	return p, nil
+}
+
+// maxLine bounds a line that a unit prints; the rest of it is a new line.
+const maxLine = 64 << 10
+
+// copyLines passes a unit's output on until its last process has closed it.
+func (svc *service) copyLines(r io.ReadCloser) {
+	defer func() { _ = r.Close() }()
+	lines := bufio.NewReaderSize(r, maxLine)
+	for {
+		line, _, err := lines.ReadLine()
+		if len(line) > 0 {
+			svc.sup.options.Log(svc.unit.name, string(line))
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func endingOf(err error) ending {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return ending{}
+	case errors.As(err, &exit):
+		status, _ := exit.Sys().(syscall.WaitStatus)
+		if status.Signaled() {
+			return ending{signal: status.Signal()}
+		}
+		return ending{code: status.ExitStatus()}
+	}
+	return ending{code: execFailed}
+}
+
+// lookUp finds a program by its base name on the instance's PATH: a unit says
+// /usr/bin/shoal, the instance has its own.
+func (s *Supervisor) lookUp(name string) (string, error) {
+	for _, dir := range s.options.Path {
+		path := filepath.Join(dir, filepath.Base(name))
+		if info, err := os.Stat(path); err == nil && !info.IsDir() && info.Mode()&0o111 != 0 {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("find program %s: on none of %s", filepath.Base(name), strings.Join(s.options.Path, ":"))
+}
+
+// environment is what the unit's processes see.
+func (svc *service) environment(notify string) ([]string, error) {
+	s := svc.sup
+	env := append(s.baseEnviron(), s.options.Env...)
+	for _, v := range svc.unit.environment {
+		name, value, ok := strings.Cut(v, "=")
+		if !ok {
+			return nil, fmt.Errorf("unit %s: Environment= %q is no assignment", svc.unit.name, v)
+		}
+		env = append(env, name+"="+s.path(value))
+	}
+	for _, f := range svc.unit.environmentFiles {
+		more, err := s.environmentFile(f)
+		if err != nil {
+			return nil, err
+		}
+		env = append(env, more...)
+	}
+	if notify != "" {
+		env = append(env, "NOTIFY_SOCKET="+notify)
+	}
+	// Last, so that nothing above hides a process from Kill.
+	return append(env, instanceVariable+"="+s.options.Instance, unitVariable+"="+svc.unit.name), nil
+}
+
+// environmentFile reads assignments; "-" before the path lets it be missing.
+func (s *Supervisor) environmentFile(name string) ([]string, error) {
+	name, optional := strings.CutPrefix(name, "-")
+	data, err := os.ReadFile(s.path(name))
+	if optional && errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read environment file: %w", err)
+	}
+	var env []string
+	for line := range strings.Lines(string(joinLines(data))) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' || line[0] == ';' {
+			continue
+		}
+		k, v, ok := strings.Cut(line, "=")
+		if !ok {
+			return nil, fmt.Errorf("read environment file %s: %q is no assignment", name, line)
+		}
+		env = append(env, strings.TrimSpace(k)+"="+strings.Trim(strings.TrimSpace(v), `"'`))
+	}
+	return env, nil
+}
+
+// dropUser takes "--user NAME" from a command line where this program could not
+// become that user anyway: not root, or no such user.
+func dropUser(args []string) []string {
+	for i, a := range args {
+		if a != "--user" || i+1 >= len(args) {
+			continue
+		}
+		if os.Geteuid() == 0 {
+			if _, err := user.Lookup(args[i+1]); err == nil {
+				return args
+			}
+		}
+		return append(args[:i:i], args[i+2:]...)
+	}
+	return args
+}
+
+// deadline is a timer that forever never fires.
+type deadline struct {
+	c     <-chan time.Time
+	timer *time.Timer
+}
+
+func newDeadline(d time.Duration) *deadline {
+	if d == forever {
+		return &deadline{}
+	}
+	t := time.NewTimer(d)
+	return &deadline{c: t.C, timer: t}
+}
+
+func (d *deadline) stop() {
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+}

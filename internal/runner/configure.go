@@ -1,0 +1,272 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+)
+
+// builtIn is the template where the operator has none.
+const builtIn = `concurrent = 4
+check_interval = 3
+
+[[runners]]
+  executor = "shell"
+`
+
+// Sections tells how many [[runners]] sections of the template need a token. A
+// template without any section gets one.
+func (l *Local) Sections(context.Context) (int, error) {
+	t, err := l.template()
+	if err != nil {
+		return 0, err
+	}
+	if len(t.tables) == 0 {
+		return 1, nil
+	}
+	n := 0
+	for _, table := range t.tables {
+		if needsToken(table) {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// Configure writes .runner_system_id and config.toml. It is done again after any
+// interruption: files that are right are left as they are. A held copy of the
+// sections is dropped, since the new file has them.
+func (l *Local) Configure(_ context.Context, r fleet.Registration) error {
+	t, err := l.template()
+	if err != nil {
+		return err
+	}
+	text, err := t.render(r)
+	if err != nil {
+		return err
+	}
+	for _, path := range []string{l.systemIDPath(), l.opts.ConfigPath, l.heldPath()} {
+		l.disk.sweep(path)
+	}
+	// The id first: gitlab-runner makes one of its own where there is none, and
+	// instances cloned from one image would share it.
+	if err := writeUnlessSame(l.disk, l.systemIDPath(), []byte(r.SystemID)); err != nil {
+		return err
+	}
+	if err := writeUnlessSame(l.disk, l.opts.ConfigPath, text); err != nil {
+		return err
+	}
+	return discard(l.disk, l.heldPath())
+}
+
+// template is the operator's template, read and checked.
+type template struct {
+	*document
+	path     string
+	tables   []map[string]any // the decoded sections, as document.sections has them
+	listen   string
+	shutdown time.Duration
+
+	edits []edit
+	want  map[string]any // what the result must decode to
+}
+
+func (l *Local) template() (*template, error) {
+	text, err := load(l.disk, l.opts.TemplatePath)
+	if err != nil {
+		return nil, err
+	}
+	t := &template{path: l.opts.TemplatePath, listen: l.opts.ListenAddress, shutdown: l.opts.ShutdownTimeout}
+	if text == nil {
+		text, t.path = []byte(builtIn), "the built-in template"
+	}
+	if t.document, err = parseDocument(text); err != nil {
+		return nil, t.invalid(err.Error(), "mend it; gitlab-runner could not read it either")
+	}
+	return t, t.check()
+}
+
+func (t *template) invalid(message, mend string) *fleet.Failure {
+	return &fleet.Failure{Kind: fleet.Invalid, Op: "use " + t.path, Message: message, Mend: mend}
+}
+
+// check refuses what gitlab-runner would die of or what would leave it deaf.
+func (t *template) check() error {
+	if err := t.checkGlobals(); err != nil {
+		return err
+	}
+	list, ok := t.tree["runners"].([]any)
+	if t.tree["runners"] != nil && !ok || len(list) != len(t.sections) {
+		return t.invalid("runners is not written as [[runners]] sections", "write each as a [[runners]] header with its keys below")
+	}
+	for i, x := range list {
+		table, ok := x.(map[string]any)
+		if !ok {
+			return t.invalid("runners is not written as [[runners]] sections", "write each as a [[runners]] header with its keys below")
+		}
+		if executor, _ := table["executor"].(string); executor == "" {
+			return t.invalid(fmt.Sprintf("[[runners]] section %d has no executor", i+1), `set executor, for example to "shell" or "docker"`)
+		}
+		if _, isString := table["token"].(string); table["token"] != nil && !isString {
+			return t.invalid(fmt.Sprintf("token of [[runners]] section %d is not a string", i+1), "leave token out, Shoal writes it")
+		}
+		t.tables = append(t.tables, table)
+	}
+	return nil
+}
+
+func (t *template) checkGlobals() error {
+	if c, ok := t.tree["concurrent"]; ok {
+		if n, isInt := c.(int64); !isInt || n < 1 {
+			return t.invalid(fmt.Sprintf("concurrent is %v", c), "set concurrent to 1 or more: gitlab-runner dies of 0")
+		}
+	}
+	address, ok := t.tree["listen_address"]
+	if !ok || address == "" {
+		return nil
+	}
+	if s, isString := address.(string); !isString || !covers(s, t.listen) {
+		return t.invalid(fmt.Sprintf("listen_address is %v, runner.listen_address is %q", address, t.listen),
+			"set runner.listen_address to the same, or leave listen_address out of the template")
+	}
+	return nil
+}
+
+// covers tells whether a runner that listens at one address answers at another:
+// the same, or the same port on all interfaces.
+func covers(listens, asked string) bool {
+	if listens == asked {
+		return true
+	}
+	host, port, err := net.SplitHostPort(listens)
+	_, askedPort, err2 := net.SplitHostPort(asked)
+	return err == nil && err2 == nil && port == askedPort && wildcard(host)
+}
+
+func needsToken(table map[string]any) bool {
+	token, _ := table["token"].(string)
+	return token == ""
+}
+
+// render is config.toml: the template's text with what is missing in it.
+func (t *template) render(r fleet.Registration) ([]byte, error) {
+	t.edits, t.want = nil, t.tree
+	t.setRoot("listen_address", t.listen, t.listen != "")
+	// Rounded up: a runner that gives up early leaves a job unreported.
+	seconds := int64((t.shutdown + time.Second - 1) / time.Second)
+	if _, ok := t.tree["shutdown_timeout"]; !ok && seconds > 0 {
+		t.setRoot("shutdown_timeout", seconds, true)
+	}
+	if err := t.setSections(r); err != nil {
+		return nil, err
+	}
+	out := apply(t.text, t.edits)
+	return out, t.prove(out)
+}
+
+func (t *template) setSections(r fleet.Registration) error {
+	if len(t.tables) == 0 {
+		return t.addSection(r)
+	}
+	next := 0
+	for i, table := range t.tables {
+		if !needsToken(table) {
+			continue
+		}
+		if next >= len(r.Runners) {
+			return t.tooFew(len(r.Runners))
+		}
+		t.setSection(i, name(r, next), r.URL, r.Runners[next])
+		next++
+	}
+	return nil
+}
+
+func (t *template) tooFew(have int) error {
+	return &fleet.Failure{
+		Kind: fleet.Invalid, Op: "use " + t.path, Message: fmt.Sprintf("more [[runners]] sections without a token than the %d registered runners", have),
+		Mend: "was the template changed since? run shoal init again",
+	}
+}
+
+// name tells the sections of one instance apart, as their metrics need it.
+func name(r fleet.Registration, i int) string {
+	if i == 0 {
+		return r.Description
+	}
+	return r.Description + "-" + strconv.Itoa(i+1)
+}
+
+// setSection fills the keys of one section that the operator left out.
+func (t *template) setSection(i int, name, url string, r fleet.RegisteredRunner) {
+	s, table := t.sections[i], t.tables[i]
+	set := func(key string, value any, empty any) {
+		if old, ok := table[key]; ok && old != empty || value == empty {
+			return
+		}
+		t.edits = append(t.edits, t.setKey(s.entries, s.at, t.indentOf(s), key, literal(value)))
+		table[key] = value // tables are t.want's own
+	}
+	set("name", name, "")
+	set("url", url, "")
+	set("id", r.ID, int64(0))
+	set("token", r.Token.Reveal(), "")
+}
+
+// addSection appends a shell section to a template that has none.
+func (t *template) addSection(r fleet.Registration) error {
+	if len(r.Runners) == 0 {
+		return t.tooFew(0)
+	}
+	text := "\n[[runners]]\n"
+	if n := len(t.text); n > 0 && t.text[n-1] != '\n' {
+		text = "\n" + text
+	}
+	table := map[string]any{}
+	add := func(key string, value any) {
+		text += "  " + key + " = " + literal(value) + "\n"
+		table[key] = value
+	}
+	add("name", r.Description)
+	add("url", r.URL)
+	if r.Runners[0].ID != 0 {
+		add("id", r.Runners[0].ID)
+	}
+	add("token", r.Runners[0].Token.Reveal())
+	add("executor", "shell")
+	t.want["runners"] = []any{table}
+	if t.inline != nil { // runners = []
+		t.edits = append(t.edits, edit{span: t.inline.line})
+	}
+	t.edits = append(t.edits, edit{span{len(t.text), len(t.text)}, text})
+	return nil
+}
+
+func (t *template) setRoot(key string, value any, set bool) {
+	if old, ok := t.tree[key]; !set || ok && old != "" {
+		return
+	}
+	t.edits = append(t.edits, t.setKey(t.root, t.rootEnd, "", key, literal(value)))
+	t.want[key] = value
+}
+
+func literal(value any) string {
+	if s, ok := value.(string); ok {
+		return quote(s)
+	}
+	return fmt.Sprint(value)
+}
+
+// prove decodes the result and compares it with what it must be, so that no
+// mistake in the text's positions ever reaches config.toml.
+func (t *template) prove(out []byte) error {
+	d, err := parseDocument(out)
+	if err != nil || !sameTree(d.tree, t.want) {
+		return t.invalid("its keys cannot be completed in place", "write each key on a line of its own")
+	}
+	return nil
+}

@@ -1,0 +1,305 @@
+package runner
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+)
+
+// place is a folder with a template in it; an empty one means none.
+func place(t testing.TB, template string) *Local {
+	t.Helper()
+	dir := t.TempDir()
+	l := New(Options{
+		ConfigPath:      filepath.Join(dir, "gitlab-runner", "config.toml"),
+		TemplatePath:    filepath.Join(dir, "config.template.toml"),
+		ListenAddress:   "localhost:9090",
+		ShutdownTimeout: 7500 * time.Millisecond,
+	})
+	if template != "" {
+		put(t, l.opts.TemplatePath, template)
+	}
+	return l
+}
+
+func put(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func content(t testing.TB, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path) //nolint:gosec // a test's own file
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func registration(n int) fleet.Registration {
+	r := fleet.Registration{Mode: fleet.ModeCreate, URL: "https://gitlab.example", SystemID: "s_0123456789ab", Description: "ci/i-0abc"}
+	for i := range n {
+		r.Runners = append(r.Runners, fleet.RegisteredRunner{ID: int64(12 + i), Token: fleet.NewToken("glrt-" + strings.Repeat(string(rune('a'+i)), 20))})
+	}
+	return r
+}
+
+const operators = `# the operator's words stay
+concurrent = 6   # six at once
+check_interval = 5
+log_level = "warning"
+
+[session_server]
+  session_timeout = 1800
+
+# the first
+[[runners]]
+	name = "mine"  # by hand
+	executor = "docker"
+	environment = ["A=1", "B=[[runners]]"]
+	pre_build_script = '''
+[[runners]]
+token = "not a key"
+'''
+	feature_flags = { FF_A = true, "FF_B" = false }
+	[runners.docker]
+		image = "alpine:3"
+		volumes = [
+			"/cache", # kept
+			"/certs",
+		]
+		[[runners.docker.services]]
+			name = "docker:dind"
+	[runners.cache]
+		Type = "s3"
+
+[[ "runners" ]]
+executor = "shell"
+docker.image = "dotted"
+"token" = ""
+
+[[runners]]
+executor = "shell"
+name = "registered by hand"
+url = "https://elsewhere.example"
+token = "glrt-of-its-own-token-xxxx"
+`
+
+func TestConfigureKeepsWhatTheOperatorWrote(t *testing.T) {
+	l := place(t, operators)
+	n, err := l.Sections(t.Context())
+	if err != nil || n != 2 {
+		t.Fatalf("Sections = %d, %v; want 2", n, err)
+	}
+	if err := l.Configure(t.Context(), registration(2)); err != nil {
+		t.Fatal(err)
+	}
+	got := content(t, l.opts.ConfigPath)
+	want := operators
+	for _, change := range []struct{ old, new string }{
+		{"log_level = \"warning\"\n", "log_level = \"warning\"\nlisten_address = \"localhost:9090\"\nshutdown_timeout = 8\n"},
+		{"# the first\n[[runners]]\n", "# the first\n[[runners]]\n\turl = \"https://gitlab.example\"\n\tid = 12\n\ttoken = \"glrt-aaaaaaaaaaaaaaaaaaaa\"\n"},
+		{"[[ \"runners\" ]]\n", "[[ \"runners\" ]]\nname = \"ci/i-0abc-2\"\nurl = \"https://gitlab.example\"\nid = 13\n"},
+		{"\"token\" = \"\"", "\"token\" = \"glrt-bbbbbbbbbbbbbbbbbbbb\""},
+	} {
+		want = strings.Replace(want, change.old, change.new, 1)
+	}
+	if got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+	if id := content(t, l.systemIDPath()); id != "s_0123456789ab" {
+		t.Errorf(".runner_system_id %q", id)
+	}
+	for _, path := range []string{l.opts.ConfigPath, l.systemIDPath()} {
+		if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v; want 0600", path, st.Mode(), err)
+		}
+	}
+}
+
+func TestConfigureTemplates(t *testing.T) {
+	const mine = "name = \"ci/i-0abc\"\nurl = \"https://gitlab.example\"\nid = 12\ntoken = \"glrt-aaaaaaaaaaaaaaaaaaaa\"\n"
+	const globals = "listen_address = \"localhost:9090\"\nshutdown_timeout = 8\n"
+	section := "[[runners]]\n" + mine + "executor = \"shell\"\n"
+	tests := []struct{ name, template, want string }{
+		{"none: the built-in", "", "concurrent = 4\ncheck_interval = 3\n" + globals + section},
+		{"empty of sections", "concurrent = 2", "concurrent = 2\n" + globals + section},
+		{"an empty list", "runners = []\nconcurrent = 2\n", "concurrent = 2\n" + globals + section},
+		{"no concurrent is gitlab-runner's default", "[[runners]]\nexecutor = 'shell'", globals + section},
+		{"ends without a newline", "[[runners]]\nexecutor='shell'\n[[runners]]\ntoken='t'\nexecutor='shell'\n[session_server]", globals + section + "[[runners]]\ntoken = 't'\nexecutor = 'shell'\n[session_server]\n"},
+		{"header on the last line", "[[runners]]\nexecutor='shell'\n[runners.docker]\nimage='x'", globals + section + "[runners.docker]\nimage='x'\n"},
+		{"Windows line ends", "concurrent = 1\r\n[[runners]]\r\nexecutor = 'shell'\r\n", "concurrent = 1\n" + globals + section},
+		{"its own listen_address on all interfaces", "listen_address = ':9090'\nshutdown_timeout = 0\n[[runners]]\nexecutor='shell'\n", "listen_address = ':9090'\nshutdown_timeout = 0\n" + section},
+		{"an empty listen_address", "listen_address = ''\nshutdown_timeout = 5\n[[runners]]\nexecutor='shell'\n", "listen_address = 'localhost:9090'\nshutdown_timeout = 5\n" + section},
+		{"its own url and name", "[[runners]]\nurl='https://inside.example'\nname='n'\nexecutor='shell'\n", globals + "[[runners]]\nurl='https://inside.example'\nname='n'\nid=12\ntoken=\"glrt-aaaaaaaaaaaaaaaaaaaa\"\nexecutor='shell'\n"},
+		{"sub-tables apart from their section", "[[runners]]\nexecutor='docker'\n[session_server]\nsession_timeout=1\n[runners.docker]\nimage='x'\n", globals + "[[runners]]\n" + mine + "executor='docker'\n[runners.docker]\nimage='x'\n[session_server]\nsession_timeout=1\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			l := place(t, tt.template)
+			if err := l.Configure(t.Context(), registration(1)); err != nil {
+				t.Fatal(err)
+			}
+			got := content(t, l.opts.ConfigPath)
+			if !sameTree(tree(t, got), tree(t, tt.want)) {
+				t.Errorf("got:\n%s\nwant, but for order and spelling:\n%s", got, tt.want)
+			}
+			before, _ := os.Stat(l.opts.ConfigPath)
+			if err := l.Configure(t.Context(), registration(1)); err != nil {
+				t.Fatal(err)
+			}
+			if after, _ := os.Stat(l.opts.ConfigPath); !os.SameFile(before, after) {
+				t.Error("written again with the same registration")
+			}
+		})
+	}
+}
+
+func tree(t testing.TB, text string) map[string]any {
+	t.Helper()
+	m := map[string]any{}
+	if err := toml.Unmarshal([]byte(text), &m); err != nil {
+		t.Fatalf("%v in:\n%s", err, text)
+	}
+	return m
+}
+
+func TestConfigureRefuses(t *testing.T) {
+	tests := []struct{ name, template, message, mend string }{
+		{"concurrent 0", "concurrent = 0\n", "concurrent is 0", "1 or more"},
+		{"concurrent of another type", "concurrent = '4'\n", "concurrent is 4", "1 or more"},
+		{"another listen_address", "listen_address = 'localhost:9252'\n", "localhost:9252", "runner.listen_address"},
+		{"no TOML", "concurrent = \n", "line 1", "mend it"},
+		{"a key twice", "concurrent = 1\nconcurrent = 2\n", "not TOML", "mend it"},
+		{"no executor", "[[runners]]\nname = 'x'\n", "section 1 has no executor", "executor"},
+		{"runners as a table", "[runners]\nexecutor = 'shell'\n", "not written as [[runners]]", "header"},
+		{"runners in one line", "runners = [{executor = 'shell'}]\n", "not written as [[runners]]", "header"},
+		{"a token that is no string", "[[runners]]\nexecutor='shell'\ntoken=5\n", "not a string", "leave token out"},
+		{"more sections than runners", "[[runners]]\nexecutor='shell'\n[[runners]]\nexecutor='shell'\n", "than the 1 registered", "init"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			l := place(t, tt.template)
+			f := failure(t, l.Configure(t.Context(), registration(1)), fleet.Invalid)
+			if !strings.Contains(f.Message, tt.message) || !strings.Contains(f.Mend, tt.mend) {
+				t.Errorf("got %q (%q), want %q (%q)", f.Message, f.Mend, tt.message, tt.mend)
+			}
+			if _, err := os.Stat(l.opts.ConfigPath); err == nil {
+				t.Error("config.toml was written")
+			}
+		})
+	}
+}
+
+func TestErrorsNeverQuoteTheFile(t *testing.T) {
+	l := place(t, "[[runners]]\nexecutor = 'shell'\ntoken = 'glrt-secret-of-the-operator\n")
+	_, err := l.Sections(t.Context())
+	if err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v, want a failure without the token", err)
+	}
+}
+
+func TestQuote(t *testing.T) {
+	for _, s := range []string{"", "plain", `a"b\c`, "tab\tnew\nline", "ünïcode", "'", "'''\"\"\"", "\x00\x7f"} {
+		got := tree(t, "v = "+quote(s)+"\n")["v"]
+		if got != s {
+			t.Errorf("quote(%q) = %s reads as %q", s, quote(s), got)
+		}
+	}
+}
+
+// FuzzTemplate: whatever the operator wrote is in config.toml again, with what
+// Shoal adds and nothing else; and taking the sections out and putting them back
+// gives the same file.
+func FuzzTemplate(f *testing.F) {
+	for _, s := range []string{
+		operators, builtIn, "", "runners = []\n", "x = nan\n[[runners]]\nexecutor='a'\nname=''\nid=0",
+		"a.b.c = 1\n['runners.x']\ny=1\n[[runners]]\nexecutor=\"e\"#c\n[[runners.x]]\n[runners.x.y]\n[z]\n[runners.w]",
+		"[[runners]]\r\n \"executor\" = '''\r\nx=1\n[[runners]]'''\t# [[runners]]\r\n",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		l := New(Options{ListenAddress: "localhost:9090", ShutdownTimeout: time.Second})
+		m := &memory{files: map[string][]byte{"t": []byte(text)}}
+		l.disk, l.opts.TemplatePath, l.opts.ConfigPath = m, "t", "config.toml"
+		n, err := l.Sections(t.Context())
+		if err != nil {
+			return
+		}
+		if err := l.Configure(t.Context(), registration(n)); err != nil {
+			t.Fatalf("%d sections: %v", n, err)
+		}
+		written := m.files["config.toml"]
+		checkOnlyAdded(t, tree(t, text), tree(t, string(written)), n)
+
+		if err := l.Hold(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, has := tree(t, string(m.files["config.toml"]))["runners"]; has {
+			t.Error("held, and sections are still there")
+		}
+		if held, err := l.Held(t.Context()); !held || err != nil {
+			t.Errorf("Held = %v, %v", held, err)
+		}
+		if err := l.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if string(m.files["config.toml"]) != string(written) {
+			t.Errorf("resumed:\n%s\nwant:\n%s", m.files["config.toml"], written)
+		}
+	})
+}
+
+// checkOnlyAdded takes Shoal's keys out of what was written and compares the
+// rest with what the operator wrote.
+func checkOnlyAdded(t *testing.T, wrote, got map[string]any, n int) {
+	t.Helper()
+	unless := func(was, is map[string]any, key string) {
+		old, had := was[key]
+		if had && old != "" && old != int64(0) {
+			return // the operator's own, must be unchanged
+		}
+		delete(was, key)
+		delete(is, key)
+	}
+	unless(wrote, got, "listen_address")
+	if _, had := wrote["shutdown_timeout"]; !had {
+		delete(got, "shutdown_timeout")
+	}
+	is, _ := got["runners"].([]any)
+	was, _ := wrote["runners"].([]any)
+	if len(was) == 0 {
+		if n != 1 || len(is) != 1 {
+			t.Errorf("%d sections counted, %d written; want 1", n, len(is))
+		}
+		delete(wrote, "runners")
+		delete(got, "runners")
+	}
+	for i := range was {
+		a, b := was[i].(map[string]any), is[i].(map[string]any)
+		if b["token"] == "" || b["token"] == nil {
+			t.Errorf("section %d has no token", i)
+		}
+		if token, _ := a["token"].(string); token != "" {
+			continue
+		}
+		for _, key := range []string{"name", "url", "id", "token"} {
+			unless(a, b, key)
+		}
+	}
+	if !sameTree(wrote, got) {
+		t.Errorf("wrote %v\ngot   %v", wrote, got)
+	}
+}
