@@ -16,19 +16,30 @@ const (
 	ModeLegacy Mode = "legacy"
 )
 
-// Token is a secret in the clear. It prints as "[secret]" whatever prints it,
-// JSON and %#v among it; only Reveal shows it.
-type Token struct{ clear string }
+// Token is a secret. It prints as "[secret]" whatever prints it, JSON and %#v
+// among it; only Reveal shows it. Two tokens of the same secret are equal.
+type Token struct{ masked string }
 
 // NewToken wraps a secret.
-func NewToken(clear string) Token { return Token{clear} }
+func NewToken(clear string) Token { return Token{mask(clear)} }
 
 // Reveal returns the secret itself. Every call is a place where it may leave
 // the process: a request's header or body, a file with mode 0600.
-func (t Token) Reveal() string { return t.clear }
+func (t Token) Reveal() string { return mask(t.masked) }
+
+// mask is its own inverse. fmt prints an unexported field of a struct without
+// asking its String method: a machine's state that is printed as a whole must
+// not show the secret in it.
+func mask(s string) string {
+	b := []byte(s)
+	for i := range b {
+		b[i] ^= 0xa5
+	}
+	return string(b)
+}
 
 // IsZero tells whether there is no secret.
-func (t Token) IsZero() bool { return t.clear == "" }
+func (t Token) IsZero() bool { return t.masked == "" }
 
 // String hides the secret.
 func (Token) String() string { return "[secret]" }

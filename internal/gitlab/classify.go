@@ -36,7 +36,8 @@ func (q *question) classify(ctx context.Context, err error) *fleet.Failure {
 	case q.answer.status == 0:
 		q.network(f, err)
 	case q.answer.ok():
-		f.Message, f.Mend = "the answer is not what GitLab answers: "+q.scrub(err.Error()), mendURL
+		// Without the library's words: they may quote the whole body.
+		f.Message, f.Mend = fmt.Sprintf("the answer (%d) is not GitLab's JSON, or not all of it", q.answer.status), mendURL
 		if errors.Is(err, errTooLarge) {
 			f.Message = errTooLarge.Error()
 		}

@@ -114,6 +114,24 @@ func TestAnswersAreClassified(t *testing.T) {
 	}
 }
 
+func TestMendsNameTheRightPlace(t *testing.T) {
+	for _, tt := range []struct {
+		kind, role, missing string
+	}{
+		{"group_type", "owner of group 7", "gitlab.group_id = 7"},
+		{"project_type", "maintainer of project 8", "gitlab.project_id = 8"},
+		{"instance_type", "administrator", "16.0"},
+	} {
+		q := question{needs: needs{scope: "create_runner", runner: fleet.NewRunner{Type: tt.kind, GroupID: 7, ProjectID: 8}}}
+		if got := q.mendRole(); !strings.Contains(got, tt.role) {
+			t.Errorf("%s: %q, want %q", tt.kind, got, tt.role)
+		}
+		if got := q.mendMissing(); !strings.Contains(got, tt.missing) {
+			t.Errorf("%s: %q, want %q", tt.kind, got, tt.missing)
+		}
+	}
+}
+
 func TestRetryAfter(t *testing.T) {
 	tests := map[string]time.Duration{
 		"": 0, "7": 7 * time.Second, "0": 0, "-5": 0, "soon": 0, "3600": maxRetryAfter, "99999999999999999999": 0,
@@ -142,7 +160,7 @@ func TestRetryAfter(t *testing.T) {
 func TestEmptyTokenIsNotSent(t *testing.T) {
 	c, all := server(t, "", func(asked) (int, string) { return 200, "{}" })
 	_, err := c.Verify(t.Context(), fleet.Token{}, "s_0123456789ab")
-	failure(t, err, fleet.BadToken)
+	_ = failure(t, err, fleet.BadToken)
 	if len(*all) != 0 {
 		t.Errorf("asked %v", *all)
 	}

@@ -201,12 +201,12 @@ func TestFindEnds(t *testing.T) {
 	c := client(t, Options{URL: srv.URL})
 	defer c.Close()
 	_, err := c.Find(t.Context(), fleet.NewToken(apiSecret), newRunner())
-	failure(t, err, fleet.Temporary)
+	_ = failure(t, err, fleet.Temporary)
 	if n != maxPages {
 		t.Errorf("%d pages read, want %d", n, maxPages)
 	}
 	_, err = c.Find(t.Context(), fleet.NewToken(apiSecret), fleet.NewRunner{Description: "x"})
-	failure(t, err, fleet.Denied)
+	_ = failure(t, err, fleet.Denied)
 }
 
 func TestNewRefuses(t *testing.T) {

@@ -72,8 +72,9 @@ func flattenMap(x map[string]any, depth int) string {
 	return strings.Join(parts, "; ")
 }
 
-// secrets is what GitLab's tokens look like, whoever's they are.
-var secrets = regexp.MustCompile(`\b(gl[a-z]{1,6}-|GR1348941)[A-Za-z0-9_.=-]+`)
+// secrets is what GitLab's tokens look like, whoever's they are and whatever
+// stands before them.
+var secrets = regexp.MustCompile(`(gl[a-z]{1,6}-|GR1348941)[A-Za-z0-9_.=-]{16,}`)
 
 // scrub takes tokens out of a text, makes it one line and bounds it.
 func (q *question) scrub(s string) string {

@@ -172,6 +172,31 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
+func TestCheckRedirect(t *testing.T) {
+	request := func(method, url string) *http.Request {
+		return httptest.NewRequest(method, url, nil)
+	}
+	for _, tt := range []struct {
+		name, method, from, to string
+		hops                   int
+		fails                  bool
+	}{
+		{"to https", "GET", "http://gitlab.example/a", "https://gitlab.example/a", 1, false},
+		{"another port", "GET", "https://gitlab.example/a", "https://gitlab.example:8443/a", 1, false},
+		{"from https to http", "GET", "https://gitlab.example/a", "http://gitlab.example/a", 1, true},
+		{"another host", "GET", "https://gitlab.example/a", "https://sso.example/a", 1, true},
+		{"a loop", "GET", "https://gitlab.example/a", "https://gitlab.example/a", maxRedirects, true},
+	} {
+		via := make([]*http.Request, tt.hops)
+		for i := range via {
+			via[i] = request(tt.method, tt.from)
+		}
+		if err := checkRedirect(request(tt.method, tt.to), via); (err != nil) != tt.fails || err != nil && !errors.Is(err, errRedirect) {
+			t.Errorf("%s: got %v, want a refusal: %v", tt.name, err, tt.fails)
+		}
+	}
+}
+
 const childEnv = "GITLAB_TEST_CHILD"
 
 // child is this test program again, with the environment that its parent wants:
@@ -188,7 +213,7 @@ func child() int {
 func runChild(t *testing.T, url string, env ...string) string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0]) //nolint:gosec // this program
-	cmd.Env = append(env, childEnv+"="+url, "HOME=/nonexistent")
+	cmd.Env = append(env, childEnv+"="+url, "HOME=/nonexistent", "GOCOVERDIR="+t.TempDir())
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)

@@ -165,7 +165,7 @@ func TestResumeOverABrokenFile(t *testing.T) {
 func TestHoldRefusesABrokenFile(t *testing.T) {
 	l := place(t, "")
 	put(t, l.opts.ConfigPath, "[[runners]\n")
-	failure(t, l.Hold(t.Context()), fleet.Local)
+	_ = failure(t, l.Hold(t.Context()), fleet.Local)
 }
 
 func TestConfigureDropsTheHeldCopy(t *testing.T) {
@@ -285,5 +285,5 @@ func TestOSDiskSweepsWhatAKillLeft(t *testing.T) {
 func TestReadRefusesHugeFiles(t *testing.T) {
 	l := place(t, "#"+strings.Repeat("x", maxConfig))
 	_, err := l.Sections(t.Context())
-	failure(t, err, fleet.Local)
+	_ = failure(t, err, fleet.Local)
 }

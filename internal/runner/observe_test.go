@@ -219,12 +219,12 @@ func TestObserveFailures(t *testing.T) {
 			http.Error(w, "collected twice", http.StatusInternalServerError)
 		})
 		_, err := l.Observe(t.Context())
-		failure(t, err, fleet.Temporary)
+		_ = failure(t, err, fleet.Temporary)
 	})
 	t.Run("a redirect is not followed", func(t *testing.T) {
 		l := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", http.StatusFound) })
 		_, err := l.Observe(t.Context())
-		failure(t, err, fleet.Temporary)
+		_ = failure(t, err, fleet.Temporary)
 	})
 	t.Run("less than announced", func(t *testing.T) {
 		l := serve(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -232,18 +232,18 @@ func TestObserveFailures(t *testing.T) {
 			_, _ = w.Write([]byte(head))
 		})
 		_, err := l.Observe(t.Context())
-		failure(t, err, fleet.Temporary)
+		_ = failure(t, err, fleet.Temporary)
 	})
 	t.Run("no answer", func(t *testing.T) {
 		l := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
 		_, err := l.Observe(ctx)
-		failure(t, err, fleet.Temporary)
+		_ = failure(t, err, fleet.Temporary)
 	})
 	t.Run("no address", func(t *testing.T) {
 		_, err := New(Options{ListenAddress: "local host:9"}).Observe(t.Context())
-		failure(t, err, fleet.Invalid)
+		_ = failure(t, err, fleet.Invalid)
 	})
 }
 

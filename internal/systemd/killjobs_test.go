@@ -195,6 +195,13 @@ func TestKillJobsOfNoUnit(t *testing.T) {
 	_ = failure(t, u.KillJobs(t.Context(), "job.service"), fleet.NotFound)
 }
 
+func TestKillWithoutThePermission(t *testing.T) {
+	f := killFailed("job.service", fmt.Errorf("kill process 7: %w", syscall.EPERM))
+	if f.Kind != fleet.Denied || !strings.Contains(f.Mend, "CAP_KILL") {
+		t.Errorf("got %+v", f)
+	}
+}
+
 func TestParseStat(t *testing.T) {
 	for line, want := range map[string]stat{
 		"12 (bash) S 1 12 12":                 {parent: 1},

@@ -166,6 +166,21 @@ func failure(t *testing.T, err error, kind fleet.FailureKind) *fleet.Failure {
 	return f
 }
 
+func TestHugeOutputIsCut(t *testing.T) {
+	dir := t.TempDir()
+	script := "#!/bin/bash\nhead -c 10000000 /dev/zero | tr '\\0' x\n"
+	if err := os.WriteFile(filepath.Join(dir, "systemctl"), []byte(script), 0o700); err != nil { //nolint:gosec // a test's program
+		t.Fatal(err)
+	}
+	u := New(Options{Systemctl: filepath.Join(dir, "systemctl")})
+	out, err := u.systemctl(t.Context(), "read", "job.service", "show")
+	if err != nil || len(out) != maxOutput {
+		t.Errorf("%d bytes kept, %v; want %d", len(out), err, maxOutput)
+	}
+	_, err = u.State(t.Context(), "job.service")
+	_ = failure(t, err, fleet.Temporary)
+}
+
 func FuzzShow(f *testing.F) {
 	f.Add("MainPID=66\nControlGroup=/system.slice/job.service\nLoadState=loaded\nActiveState=active\n")
 	f.Fuzz(func(t *testing.T, out string) {
