@@ -70,8 +70,8 @@ func drive[S life.Machine[S]](cmd *cobra.Command, c *call, name string, l *confi
 // is not needs somebody.
 func levelOf(code life.ExitCode) slog.Level {
 	switch code {
-	case life.Done:
-		return slog.LevelInfo
+	case life.Done: // its decisions have said it
+		return slog.LevelDebug
 	case life.TryAgain:
 		return slog.LevelWarn
 	}

@@ -42,6 +42,9 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
+	if len(args) > 1 && args[0] == launchVerb {
+		return launch(args[1:])
+	}
 	flags := flag.NewFlagSet("perf", flag.ContinueOnError)
 	runs := flags.Int("n", 20, "counted runs of each command")
 	length := flags.Duration("for", time.Hour, "how long the daemons are watched")
@@ -93,7 +96,8 @@ func newBench(ctx context.Context) (*bench, error) {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	b.cloud, err = emulator.Start(emulator.Options{
-		World: world.Options{Region: region},
+		// A machine takes a moment to go: the command that completes the hook ends by itself.
+		World: world.Options{Region: region, Shutdown: 2 * time.Second},
 		Groups: []world.GroupSpec{{Name: group, Min: 1, Max: 20, Desired: 1, Hooks: []world.Hook{
 			{Name: "launch", Transition: world.AtLaunch, HeartbeatTimeout: 5 * time.Minute, DefaultResult: world.Abandon},
 			{Name: "terminate", Transition: world.AtTermination, HeartbeatTimeout: 5 * time.Minute, DefaultResult: world.Continue},
@@ -151,31 +155,6 @@ func (b *bench) close() {
 	}
 }
 
-// figure is what one run of a command took.
-type figure struct {
-	wall, cpu time.Duration
-	rss       int64 // bytes, at peak
-}
-
-// measure runs a command and takes its figures from the kernel's own account.
-func measure(cmd *exec.Cmd) (figure, error) {
-	var out strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &out
-	start := time.Now()
-	err := cmd.Run()
-	f := figure{wall: time.Since(start)}
-	if err != nil {
-		return f, fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, out.String())
-	}
-	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	if !ok {
-		return f, errors.New("this system does not account for processes")
-	}
-	f.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	f.rss = usage.Maxrss << 10
-	return f, nil
-}
-
 func report(what string, all []figure) {
 	row := func(name string, of func(figure) float64, unit string) {
 		values := make([]float64, len(all))
@@ -185,9 +164,9 @@ func report(what string, all []figure) {
 		slices.Sort(values)
 		fmt.Printf("%-12s %-5s median %7.1f %s  (%.1f to %.1f, %d runs)\n", what, name, values[len(values)/2], unit, values[0], values[len(values)-1], len(values))
 	}
-	row("wall", func(f figure) float64 { return f.wall.Seconds() * 1000 }, "ms")
-	row("cpu", func(f figure) float64 { return f.cpu.Seconds() * 1000 }, "ms")
-	row("rss", func(f figure) float64 { return float64(f.rss) / (1 << 20) }, "MB")
+	row("wall", func(f figure) float64 { return f.Wall.Seconds() * 1000 }, "ms")
+	row("cpu", func(f figure) float64 { return f.CPU.Seconds() * 1000 }, "ms")
+	row("rss", func(f figure) float64 { return float64(f.RSS) / (1 << 20) }, "MB")
 }
 
 // inService waits for an instance in service and returns its id.
@@ -294,6 +273,7 @@ func (b *bench) scaleUp(ctx context.Context, runs int) error {
 	if err != nil {
 		return err
 	}
+	b.protect(id) // the group is to choose others when desired is put back
 	page, err := newPage()
 	if err != nil {
 		return err
@@ -320,6 +300,14 @@ func (b *bench) scaleUp(ctx context.Context, runs int) error {
 	b.setDesired(1)
 	report("scale-up", all[1:])
 	return nil
+}
+
+func (b *bench) protect(id string) {
+	b.cloud.Do(func(w *world.World, now time.Time) {
+		if err := w.Protect(now, group, true, id); err != nil {
+			panic(err) // it is in service
+		}
+	})
 }
 
 func (b *bench) setDesired(n int) {

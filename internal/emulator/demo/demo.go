@@ -217,7 +217,7 @@ func (s *show) run(ctx context.Context) (Summary, error) {
 		script.act(records)
 		if over, why := script.over(records); over {
 			summary := judge(records)
-			summary.Unfinished = why
+			summary.Unfinished = append(summary.Unfinished, why...)
 			s.screen.announce("over")
 			s.screen.draw(records)
 			return summary, s.keep(ctx)

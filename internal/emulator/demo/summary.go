@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -17,7 +18,6 @@ type Summary struct {
 	APICalls      APICalls  `json:"api_calls"`
 	AtMinimum     bool      `json:"-"` // the group is back at its minimum
 	Unfinished    []string  `json:"-"` // what was not as it should be, for people
-	failedScripts int
 }
 
 // Jobs counts the jobs by their fate in GitLab's own records.
@@ -66,6 +66,7 @@ func judge(r world.Records) Summary {
 			s.Jobs.Interrupted++
 		default:
 			s.Jobs.Lost++
+			s.Unfinished = append(s.Unfinished, fmt.Sprintf("job %d (%s) is lost: %s %s", j.ID, j.Name, j.Status, j.FailureReason))
 		}
 		if !j.StartedAt.IsZero() {
 			waits = append(waits, j.StartedAt.Sub(j.QueuedAt).Seconds())

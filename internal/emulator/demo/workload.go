@@ -23,7 +23,7 @@ var scripts = []struct {
 }{
 	{"compile", []string{"sleep 2", "head -c 300000 /dev/zero | sha256sum"}},
 	{"unit-tests", []string{"for i in 1 2 3; do sleep 1; echo test $i ok; done"}},
-	{"lint", []string{"sleep 1", "seq 1 20000 | sort -rn | head -3"}},
+	{"lint", []string{"sleep 1", "seq 1 20000 | sort -rn | tail -3"}},
 	{"package", []string{"mkdir -p out && seq 1 5000 > out/list", "tar -cf - out | gzip -c | wc -c", "sleep 2"}},
 	{"parallel", []string{"sleep 3 & sleep 2 & wait", "echo both are done"}},
 	{"integration", []string{"(sleep 4; date -u) | cat"}},
