@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -43,11 +44,16 @@ func Main(argv []string) int {
 	case "gitlab-runner":
 		return standin.Main(argv[1:], os.Getenv, os.Stdout, os.Stderr)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	// A later signal ends the process at once; not one that comes with the first,
+	// as from a program that signals a process and its group.
+	context.AfterFunc(ctx, func() { time.AfterFunc(impatience, stop) })
 	return Run(ctx, argv[1:], Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ()})
 }
+
+// impatience is how long after a first signal a second one is meant as such.
+const impatience = 2 * time.Second
 
 // Run carries out one command line, without the program's name, and returns its
 // exit code. When ctx ends, a daemon finishes what must not be left undone and

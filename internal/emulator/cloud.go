@@ -126,10 +126,10 @@ func (c *Cloud) Close() {
 	if already {
 		return
 	}
-	c.stop()
 	for _, f := range faces {
-		f.close()
+		f.close() // before the requests are told to end, or their clients would get half answers
 	}
+	c.stop()
 	c.tasks.Wait()
 }
 
@@ -222,8 +222,7 @@ func (c *Cloud) MetadataURL(instanceID string) string {
 	return ""
 }
 
-// AutoScalingHandler, GitLabHandler and MetadataHandler are the faces without a
-// socket.
+// AutoScalingHandler is what AutoScalingURL leads to, without a socket.
 func (c *Cloud) AutoScalingHandler() http.Handler { return c.aws.handler }
 
 // GitLabHandler is GitLab without a socket.

@@ -41,7 +41,7 @@ func (c *Cloud) listen(f *face) error {
 	}
 	f.url = "http://" + l.Addr().String()
 	f.server = &http.Server{
-		Handler: f.handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
+		Handler: f.handler, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
 		ErrorLog:    log.New(io.Discard, "", 0), // dropped connections are what the fault hooks are for
 		BaseContext: func(net.Listener) context.Context { return c.done },
 	}

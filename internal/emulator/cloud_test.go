@@ -75,7 +75,7 @@ func TestControls(t *testing.T) {
 // TestCloseEndsPolls: nothing outlives Close, and it may be called again.
 func TestCloseEndsPolls(t *testing.T) {
 	c := start(t, Options{Groups: []world.GroupSpec{{Name: "ci", Max: 2, Desired: 2}}})
-	out := heldPoll(t, t.Context(), c, emptyPoll(t, c))
+	out := heldPoll(t.Context(), t, c, emptyPoll(t, c))
 	c.Close()
 	c.Close()
 	<-out
@@ -83,6 +83,39 @@ func TestCloseEndsPolls(t *testing.T) {
 	}
 	if _, err := tryCall("GET", c.GitLabURL(), nil); err == nil {
 		t.Error("it still listens")
+	}
+}
+
+// TestFaultsOnTheWire: latency, a body that is too big, an answer instead.
+func TestFaultsOnTheWire(t *testing.T) {
+	c := start(t, Options{Fault: func(q Request) Fault {
+		switch q.Operation {
+		case "GET /api/v4/runners/all":
+			return Fault{Latency: 30 * time.Millisecond, Status: 429, Header: http.Header{"retry-after": {"7"}}, Body: "{}"}
+		case "POST /api/v4/runners":
+			if q.N == 1 {
+				return Fault{Drop: true}
+			}
+		}
+		return Fault{}
+	}})
+	began := time.Now()
+	got := call(t, "GET", c.GitLabURL()+"/api/v4/runners/all", nil, "PRIVATE-TOKEN", adminToken)
+	if got.status != 429 || got.header.Get("Retry-After") != "7" || time.Since(began) < 30*time.Millisecond {
+		t.Errorf("%d %v after %v", got.status, got.header, time.Since(began))
+	}
+	body := map[string]any{"token": legacyToken}
+	if _, err := tryCall("POST", c.GitLabURL()+"/api/v4/runners", body); err == nil {
+		t.Error("the first registration should be dropped")
+	}
+	if got := call(t, "POST", c.GitLabURL()+"/api/v4/runners", body); got.status != 201 {
+		t.Errorf("the second: %d %s", got.status, got.text)
+	}
+	if n := len(c.Records().Runners); n != 2 {
+		t.Errorf("%d runners, want the shared one and one more: a dropped request has no effect", n)
+	}
+	if got, err := tryCall("PATCH", c.GitLabURL()+"/api/v4/jobs/1/trace", strings.Repeat("x", maxBody+1)); err == nil && got.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("a huge body: %d", got.status)
 	}
 }
 

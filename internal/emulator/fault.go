@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"time"
@@ -66,13 +67,16 @@ func AccessDenied(role, action, resource string) Fault {
 // guard counts a request, has it fail as the hook says, and bounds its body.
 func (c *Cloud) guard(service, instance string, operation func(*http.Request) string, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		if err := readBody(w, r); err != nil {
+			http.Error(w, "the body is too big, or did not come", http.StatusRequestEntityTooLarge)
+			return
+		}
 		f := c.faultOf(Request{Service: service, Operation: operation(r), Instance: instance, HTTP: r})
 		if !c.pause(r, f.Latency) {
 			return
 		}
 		if f.Hang {
-			c.hang(r)
+			c.hang(r) // until the client goes
 			panic(http.ErrAbortHandler)
 		}
 		if f.Apply {
@@ -87,6 +91,17 @@ func (c *Cloud) guard(service, instance string, operation func(*http.Request) st
 			h.ServeHTTP(w, r)
 		}
 	})
+}
+
+// readBody reads a whole request before anything is done about it. A server-wide
+// read time-out would not do: it cancels requests that are held for longer.
+func readBody(w http.ResponseWriter, r *http.Request) error {
+	conn := http.NewResponseController(w)
+	_ = conn.SetReadDeadline(time.Now().Add(readTimeout)) // not supported without a socket
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	_ = conn.SetReadDeadline(time.Time{})
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return err
 }
 
 func (c *Cloud) faultOf(q Request) Fault {
@@ -119,10 +134,7 @@ func (c *Cloud) pause(r *http.Request, d time.Duration) bool {
 	return false
 }
 
-// hang waits for the client to go. The body is read first: only then does the
-// server see that the connection is closed.
 func (c *Cloud) hang(r *http.Request) {
-	_, _ = io.Copy(io.Discard, r.Body)
 	select {
 	case <-r.Context().Done():
 	case <-c.done.Done():

@@ -16,6 +16,10 @@ import (
 // traceInterval is how often GitLab wants a piece of a log nobody looks at.
 const traceInterval = 3 * time.Second
 
+// goneGrace is how long it may take until a write to a client that has gone is
+// seen to have failed: a round trip on loopback.
+const goneGrace = 5 * time.Millisecond
+
 // jobRoutes: the protocol between GitLab and its runners.
 func (c *Cloud) jobRoutes(api router, mux *http.ServeMux) {
 	mux.HandleFunc("POST /api/v4/jobs/request", c.requestJob)
@@ -36,8 +40,6 @@ func (c *Cloud) requestJob(w http.ResponseWriter, r *http.Request) {
 		Token: ownToken(p, r, "Runner-Token"), SystemID: p.text("system_id"), LastUpdate: p.text("last_update"),
 		Info: managerInfo(p), TwoPhase: p.object("info").object("features").flag("two_phase_job_commit", false),
 	}
-	c.holding(1)
-	defer c.holding(-1)
 	until := time.NewTimer(max(c.opt.PollHold, 0))
 	defer until.Stop()
 	for held := false; ; held = true {
@@ -55,15 +57,25 @@ func (c *Cloud) requestJob(w http.ResponseWriter, r *http.Request) {
 			noJob(w, h.LastUpdate)
 			return
 		}
-		select {
-		case <-changed:
-		case <-until.C:
+		if !c.hold(r, changed, until.C) {
 			noJob(w, h.LastUpdate)
-			return
-		case <-r.Context().Done():
 			return
 		}
 	}
+}
+
+// hold waits for news; false when there were none until the end of the hold, or
+// until the client went.
+func (c *Cloud) hold(r *http.Request, changed <-chan struct{}, until <-chan time.Time) bool {
+	c.holding(1)
+	defer c.holding(-1)
+	select {
+	case <-changed:
+		return true
+	case <-until:
+	case <-r.Context().Done():
+	}
+	return false
 }
 
 func (c *Cloud) holding(n int) {
@@ -110,13 +122,14 @@ func (c *Cloud) deliver(w http.ResponseWriter, r *http.Request, h world.Handout)
 	body, err := json.Marshal(payload(h, r.Host))
 	if err == nil {
 		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", strconv.Itoa(len(body))) // the answer is whole once it is flushed
 		w.WriteHeader(http.StatusCreated)
 		_, err = w.Write(body)
 	}
 	if err == nil {
 		err = flushed(w)
 	}
-	if err != nil || r.Context().Err() != nil {
+	if err != nil || !c.pause(r, goneGrace) {
 		c.Do(func(w *world.World, _ time.Time) { w.MarkHandedToGone(h.Job.ID) })
 	}
 }
@@ -179,7 +192,7 @@ func (c *Cloud) updateJob(p params, r *http.Request) answer {
 
 // patchTrace takes a piece of a job's log.
 func (c *Cloud) patchTrace(w http.ResponseWriter, r *http.Request) {
-	data, err := io.ReadAll(r.Body)
+	data, err := io.ReadAll(r.Body) // bounded, and in memory already
 	from, to, ok := contentRange(r.Header.Get("Content-Range"))
 	switch {
 	case err != nil:

@@ -1,10 +1,12 @@
 package emulator
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -29,17 +31,10 @@ func emptyPoll(t *testing.T, c *Cloud) string {
 }
 
 // heldPoll sends a poll that is held, and returns once the server holds it.
-func heldPoll(t *testing.T, ctx context.Context, c *Cloud, lastUpdate string) <-chan reply {
+func heldPoll(ctx context.Context, t *testing.T, c *Cloud, lastUpdate string) <-chan reply {
 	t.Helper()
-	holding := make(chan struct{})
-	c.SetFault(func(q Request) Fault {
-		if strings.HasSuffix(q.Operation, "/jobs/request") {
-			close(holding)
-		}
-		return Fault{}
-	})
 	body, _ := json.Marshal(jobsRequest(lastUpdate))
-	req, err := http.NewRequestWithContext(ctx, "POST", c.GitLabURL()+"/api/v4/jobs/request", strings.NewReader(string(body)))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.GitLabURL()+"/api/v4/jobs/request", strings.NewReader(string(body)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,15 +43,14 @@ func heldPoll(t *testing.T, ctx context.Context, c *Cloud, lastUpdate string) <-
 		got, _ := send(req)
 		out <- got
 	}()
-	<-holding
-	c.SetFault(nil)
+	await(t, "a held poll", func() bool { return c.Polls() == 1 })
 	return out
 }
 
 // TestPollIsHeld: a poll that knows all there is waits, and a job ends its wait.
 func TestPollIsHeld(t *testing.T) {
 	c := start(t, Options{})
-	out := heldPoll(t, context.Background(), c, emptyPoll(t, c))
+	out := heldPoll(context.Background(), t, c, emptyPoll(t, c))
 	id := c.SubmitJob(world.JobSpec{Script: []string{"true"}, Name: "first"})
 	c.SubmitJob(world.JobSpec{Script: []string{"true"}, Tags: []string{"gpu"}}) // not this runner's
 	c.SubmitJob(world.JobSpec{Script: []string{"true"}})
@@ -80,7 +74,7 @@ func TestPollEndsEmpty(t *testing.T) {
 		t.Errorf("after the hold: %d %v", got.status, got.header)
 	}
 	c = start(t, Options{EmptyPolls: true})
-	out := heldPoll(t, context.Background(), c, emptyPoll(t, c))
+	out := heldPoll(context.Background(), t, c, emptyPoll(t, c))
 	c.SubmitJob(world.JobSpec{})
 	if got := <-out; got.status != 204 {
 		t.Errorf("a held poll with EmptyPolls: %d %s, want 204", got.status, got.text)
@@ -95,7 +89,7 @@ func TestPollEndsEmpty(t *testing.T) {
 func TestCancelledPollTakesNoJob(t *testing.T) {
 	c := start(t, Options{})
 	ctx, cancel := context.WithCancel(context.Background())
-	out := heldPoll(t, ctx, c, emptyPoll(t, c))
+	out := heldPoll(ctx, t, c, emptyPoll(t, c))
 	cancel()
 	<-out
 	await(t, "the poll's end", func() bool { return c.Polls() == 0 })
@@ -105,6 +99,31 @@ func TestCancelledPollTakesNoJob(t *testing.T) {
 	}
 	if got := call(t, "POST", c.GitLabURL()+"/api/v4/jobs/request", jobsRequest("")); got.status != 201 {
 		t.Errorf("the next poll: %d, want the job", got.status)
+	}
+}
+
+// goingClient goes in the moment in which its answer is written.
+type goingClient struct {
+	*httptest.ResponseRecorder
+	leave func()
+}
+
+func (g goingClient) Write(p []byte) (int, error) {
+	g.leave()
+	return len(p), nil
+}
+
+// TestHandedToGoing: a client that goes while it is handed a job is noted.
+func TestHandedToGoing(t *testing.T) {
+	c := start(t, Options{})
+	c.SubmitJob(world.JobSpec{})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	body, _ := json.Marshal(jobsRequest(""))
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/api/v4/jobs/request", bytes.NewReader(body))
+	c.GitLabHandler().ServeHTTP(goingClient{httptest.NewRecorder(), cancel}, r)
+	if j := c.Records().Jobs[0]; j.Status != world.JobRunning || !j.HandedToGone {
+		t.Errorf("job is %s, handed to gone %t; want running and noted", j.Status, j.HandedToGone)
 	}
 }
 

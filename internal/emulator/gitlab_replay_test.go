@@ -152,7 +152,7 @@ func (r *replay) check(q recorded, got reply) {
 		r.fields(got, "id", "token", "steps", "variables", "job_info")
 		r.fields(reply{json: got.field("job_info")}, "queue_size", "queue_depth", "time_in_queue_seconds")
 		r.rename(q, got)
-	case q.Method == "PATCH":
+	case q.Method == http.MethodPatch:
 		r.trace(q, got)
 	}
 }

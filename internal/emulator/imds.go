@@ -14,8 +14,8 @@ import (
 
 // The metadata service's headers, and the bounds of a token's life in seconds.
 const (
-	headerToken    = "X-Aws-Ec2-Metadata-Token"
-	headerTokenTTL = "X-Aws-Ec2-Metadata-Token-Ttl-Seconds"
+	headerToken    = "X-Aws-Ec2-Metadata-Token"             //nolint:gosec // a header's name
+	headerTokenTTL = "X-Aws-Ec2-Metadata-Token-Ttl-Seconds" //nolint:gosec // a header's name
 	minTokenTTL    = 1
 	maxTokenTTL    = 21600
 )

@@ -35,7 +35,6 @@ func TestSecretReferencesAreParsed(t *testing.T) {
 // The error says what is allowed, and never what was given: that may be the
 // secret.
 func TestBadSecretReferences(t *testing.T) {
-	//nolint:gosec // made-up secrets
 	tests := map[string]string{
 		"":                          SecretForms,
 		"glrt-verysecret":           SecretForms,

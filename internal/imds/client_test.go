@@ -266,7 +266,10 @@ func TestOutageLeavesNothingBehind(t *testing.T) {
 		if _, err := c.TargetState(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		s.setFault(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(503); return true })
+		s.setFault(func(w http.ResponseWriter, _ *http.Request) bool {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return true
+		})
 		for start := time.Now(); time.Since(start) < time.Hour; time.Sleep(5 * time.Second) {
 			if _, err := c.TargetState(t.Context()); err == nil {
 				t.Fatal("got an answer in an outage")

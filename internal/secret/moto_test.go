@@ -33,7 +33,7 @@ func startMoto(t *testing.T) string {
 	_ = l.Close()
 	_, port, _ := net.SplitHostPort(address)
 	var log bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), path, "-H", "127.0.0.1", "-p", port) //nolint:gosec // found on the PATH
+	cmd := exec.CommandContext(t.Context(), path, "-H", "127.0.0.1", "-p", port)
 	cmd.Stdout, cmd.Stderr = &log, &log
 	cmd.Env = append(os.Environ(), "AWS_CA_BUNDLE=")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a shim starts the real one

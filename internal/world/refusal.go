@@ -51,6 +51,5 @@ func unauthorized() *HTTPError { return &HTTPError{Status: 401, Message: "401 Un
 func notFound(what string) *HTTPError {
 	return &HTTPError{Status: 404, Message: "404 " + what + " Not Found"}
 }
-func badRequest(format string, args ...any) *HTTPError {
-	return &HTTPError{Status: 400, Kind: fmt.Sprintf(format, args...)}
-}
+
+func badRequest(what string) *HTTPError { return &HTTPError{Status: 400, Kind: what} }

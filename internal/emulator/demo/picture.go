@@ -171,20 +171,25 @@ func (p picture) paint(colour, text string) string {
 	return colour + text + reset
 }
 
-// cut shortens a line to width columns; colour codes take none.
+// cut shortens a line to width columns; colour codes take none. A line that is
+// wider than the terminal would wrap, and the picture run down the screen.
 func cut(line string, width int) string {
-	columns, escape := 0, false
+	columns, room, escape := 0, 0, false
 	for i, r := range line {
 		switch {
 		case escape:
 			escape = r != 'm'
+			continue
 		case r == '\x1b':
 			escape = true
-		default:
-			columns++
+			continue
 		}
-		if columns >= width && i+1 < len(line) && !escape && r != 'm' {
-			return line[:i] + "…" + reset
+		columns++
+		if columns == width {
+			room = i // the column of the ellipsis, if it comes to that
+		}
+		if columns > width {
+			return line[:room] + "…" + reset
 		}
 	}
 	return line

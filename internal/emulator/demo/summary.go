@@ -11,13 +11,13 @@ import (
 
 // Summary is what came of a demo. Its JSON is what programs may rely on.
 type Summary struct {
-	Jobs          Jobs      `json:"jobs"`
-	WaitSeconds   Wait      `json:"wait_seconds"`
-	Instances     Instances `json:"instances"`
-	GhostRunners  int       `json:"ghost_runners"`
-	APICalls      APICalls  `json:"api_calls"`
-	AtMinimum     bool      `json:"-"` // the group is back at its minimum
-	Unfinished    []string  `json:"-"` // what was not as it should be, for people
+	Jobs         Jobs      `json:"jobs"`
+	WaitSeconds  Wait      `json:"wait_seconds"`
+	Instances    Instances `json:"instances"`
+	GhostRunners int       `json:"ghost_runners"`
+	APICalls     APICalls  `json:"api_calls"`
+	AtMinimum    bool      `json:"-"` // the group is back at its minimum
+	Unfinished   []string  `json:"-"` // what was not as it should be, for people
 }
 
 // Jobs counts the jobs by their fate in GitLab's own records.
