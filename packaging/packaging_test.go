@@ -11,17 +11,25 @@ import (
 
 // want is what each unit has to say; a line that begins with ! must not be there.
 var want = map[string][]string{
-	"runner-init.service": {"Type=oneshot", "ExecStart=/usr/bin/shoal init", "After=network-online.target", "Restart=on-failure",
-		"RestartSec=10", "RestartPreventExitStatus=2 3", "StartLimitIntervalSec=0", "TimeoutStartSec=infinity", "WantedBy=multi-user.target", "!RemainAfterExit"},
-	"monitor-jobs.service": {"Type=notify", "ExecStart=/usr/bin/shoal monitor", "Restart=on-failure", "RestartPreventExitStatus=2 3",
-		"StartLimitIntervalSec=0", "WantedBy=multi-user.target", "!runner-init"},
-	"lifecycle-check.service": {"Type=notify", "ExecStart=/usr/bin/shoal lifecycle-check", "OnSuccess=unreg-runner.service", "OnSuccessJobMode=replace",
-		"Restart=on-failure", "RestartPreventExitStatus=2 3", "StartLimitIntervalSec=0", "WantedBy=multi-user.target", "!runner-init"},
+	"runner-init.service": {
+		"Type=oneshot", "ExecStart=/usr/bin/shoal init", "After=network-online.target", "Restart=on-failure",
+		"RestartSec=10", "RestartPreventExitStatus=2 3", "StartLimitIntervalSec=0", "TimeoutStartSec=infinity", "WantedBy=multi-user.target", "!RemainAfterExit",
+	},
+	"monitor-jobs.service": {
+		"Type=notify", "ExecStart=/usr/bin/shoal monitor", "Restart=on-failure", "RestartPreventExitStatus=2 3",
+		"StartLimitIntervalSec=0", "WantedBy=multi-user.target", "!runner-init",
+	},
+	"lifecycle-check.service": {
+		"Type=notify", "ExecStart=/usr/bin/shoal lifecycle-check", "OnSuccess=unreg-runner.service", "OnSuccessJobMode=replace",
+		"Restart=on-failure", "RestartPreventExitStatus=2 3", "StartLimitIntervalSec=0", "WantedBy=multi-user.target", "!runner-init",
+	},
 	"scale-up.service": {"Type=exec", "ExecStart=/usr/bin/shoal scale-up", "Restart=on-failure", "RestartPreventExitStatus=2 3", "StartLimitIntervalSec=0", "!WantedBy"},
-	"unreg-runner.service": {"Type=oneshot", "ExecStart=/usr/bin/shoal unregister", "ConditionPathExists=/run/shoal/notice.json", "TimeoutStartSec=infinity",
+	"unreg-runner.service": {
+		"Type=oneshot", "ExecStart=/usr/bin/shoal unregister", "ConditionPathExists=/run/shoal/notice.json", "TimeoutStartSec=infinity",
 		"Restart=on-failure", "RestartPreventExitStatus=2 3", "StartLimitIntervalSec=0",
 		// The original's defect: each termination started both again.
-		"!Requires=", "!Wants=", "!BindsTo=", "!After=", "!WantedBy="},
+		"!Requires=", "!Wants=", "!BindsTo=", "!After=", "!WantedBy=",
+	},
 	"gitlab-runner.service.d/shoal.conf": {"KillSignal=SIGQUIT", "KillMode=mixed", "TimeoutStopSec=infinity", "ConditionPathExists=/run/shoal/registered", "!Restart="},
 	"tmpfiles.d/shoal.conf":              {"d /run/shoal 0755 root root -", "d /var/lib/shoal 0700 root root -"},
 }
@@ -87,7 +95,7 @@ func TestSystemdTakesTheUnits(t *testing.T) {
 	}
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "shoal")
-	if err := os.WriteFile(bin, []byte("#!/bin/sh\n"), 0o755); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(bin, []byte("#!/bin/sh\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	var units []string

@@ -39,8 +39,10 @@ func noCancel() context.Context { return context.Background() }
 func (p *Process) add(c *client, s section, j *job) {
 	take(p, p.running, s, 0)
 	p.metrics.added(c.labels(), j)
-	p.log.info("Added job to processing list", fields{"job": j.ID, "runner": c.short(),
-		"queue_size": j.Info.QueueSize, "time_in_queue_seconds": j.Info.TimeInQueueSeconds})
+	p.log.info("Added job to processing list", fields{
+		"job": j.ID, "runner": c.short(),
+		"queue_size": j.Info.QueueSize, "time_in_queue_seconds": j.Info.TimeInQueueSeconds,
+	})
 }
 
 // run runs a job and reports how it ended.

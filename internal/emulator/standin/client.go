@@ -56,8 +56,10 @@ func newClient(f flavour, s section, systemID string, m *metrics, second time.Du
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
-	return &client{flavour: f, section: s, systemID: systemID, metrics: m, second: second,
-		http: &http.Client{Transport: transport}}, nil
+	return &client{
+		flavour: f, section: s, systemID: systemID, metrics: m, second: second,
+		http: &http.Client{Transport: transport},
+	}, nil
 }
 
 // rootsWith is the system's roots and those of a PEM file.
@@ -66,7 +68,7 @@ func rootsWith(path string) (*x509.CertPool, error) {
 	if err != nil {
 		pool = x509.NewCertPool()
 	}
-	pem, err := os.ReadFile(path) //nolint:gosec // named by the operator
+	pem, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read tls-ca-file: %w", err)
 	}

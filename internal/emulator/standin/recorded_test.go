@@ -141,13 +141,15 @@ func TestRequestsAreTheRecordedOnes(t *testing.T) {
 
 // read are the families that Shoal reads. Whatever else the stand-in shows must
 // be there in the real one too, with the same labels.
-var read = []string{"concurrent", "limit", "jobs", "jobs_total", "job_queue_size", "job_queue_duration_seconds", "request_concurrency",
+var read = []string{
+	"concurrent", "limit", "jobs", "jobs_total", "job_queue_size", "job_queue_duration_seconds", "request_concurrency",
 	"api_request_statuses_total", "worker_health_check_failures_total", "worker_feed_failures_total", "process_state_info",
-	"configuration_loaded_total", "configuration_loading_error_total", "version_info"}
+	"configuration_loaded_total", "configuration_loading_error_total", "version_info",
+}
 
 // pollCounts are the series whose value is how often the runner has polled or
 // reported so far; the recording polled longer than a test can.
-var pollCounts = []string{"api_request_statuses_total", "worker_feeds_total", "api_request_retries_total", "api_request_duration_seconds", "errors_total", "job_duration_seconds"}
+var pollCounts = []string{"api_request_statuses_total", "worker_feeds_total", "api_request_retries_total", "api_request_duration_seconds", "errors_total", "job_duration_seconds", "request_concurrency_exceeded_total"}
 
 func TestMetricsAreTheRecordedOnes(t *testing.T) {
 	for _, version := range versions {
@@ -216,6 +218,8 @@ func samePage(t *testing.T, s *subject, version, situation string) {
 	must(t, err)
 	defer func() { _ = f.Close() }()
 	want, got := families(t, f), s.page()
+	// A poll that the scrape caught in flight is no difference.
+	eventually(t, "no poll is in flight", func() bool { got = s.page(); return value(got, "request_concurrency") == 0 })
 	for name, family := range got {
 		short, ours := strings.CutPrefix(name, namespace)
 		if !ours {

@@ -124,10 +124,10 @@ func (s *sender) end(state, reason string, code int) bool {
 		Token: s.build.job.Token, State: state, FailureReason: reason, ExitCode: code,
 		Checksum: output.Checksum, Output: output,
 	})
-	switch {
-	case a.status == http.StatusOK || a.status == http.StatusForbidden || a.status == http.StatusNotFound:
+	switch a.status {
+	case http.StatusOK, http.StatusForbidden, http.StatusNotFound:
 		return true
-	case a.status == http.StatusAccepted || a.status == failed || a.status == http.StatusTooManyRequests:
+	case http.StatusAccepted, failed, http.StatusTooManyRequests:
 		return false // 202: GitLab still checks the trace
 	}
 	return a.status < http.StatusInternalServerError

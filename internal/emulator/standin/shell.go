@@ -82,13 +82,21 @@ func (b *build) script(dir string, env []string, s step) (int, error) {
 	over := make(chan struct{})
 	killed := make(chan struct{})
 	go func() { defer close(killed); b.killer(cmd.Process.Pid, over) }()
-	err := cmd.Wait()
+	code, err := exitStatus(cmd.Wait())
 	close(over)
 	<-killed
+	if b.ctx.Err() != nil {
+		code, err = 0, nil // the cause of the abort decides, not the status
+	}
+	return code, err
+}
+
+// exitStatus is a script's exit status, 128 and the signal where one killed it.
+func exitStatus(err error) (int, error) {
 	var exit *exec.ExitError
 	switch {
-	case b.ctx.Err() != nil || err == nil:
-		return 0, nil // the cause of an abort decides, not the status
+	case err == nil:
+		return 0, nil
 	case errors.As(err, &exit) && exit.ExitCode() >= 0:
 		return exit.ExitCode(), nil
 	case errors.As(err, &exit):

@@ -16,8 +16,7 @@ func (svc *service) live(a *activation) {
 	var e ending
 	for {
 		if err := svc.withinLimit(); err != nil {
-			a.started(fmt.Errorf("start %s: %w", svc.unit.name, err))
-			svc.end(a, ending{cause: "start-limit-hit"})
+			svc.end(a, ending{cause: "start-limit-hit"}, fmt.Errorf("start %s: %w", svc.unit.name, err))
 			return
 		}
 		e = svc.runOnce(a)
@@ -29,8 +28,7 @@ func (svc *service) live(a *activation) {
 			break
 		}
 	}
-	a.started(svc.startError(e))
-	svc.end(a, e)
+	svc.end(a, e, svc.startError(e))
 }
 
 // startError is what a start job says that ended before the unit was up. A
@@ -78,8 +76,7 @@ func (svc *service) withinLimit() error {
 // pause waits RestartSec=; false when the unit is to go down instead. The start
 // job of a unit that failed is over before it is tried again.
 func (svc *service) pause(a *activation) bool {
-	a.started(svc.startError(svc.lastExit))
-	wait := svc.unit.restartSec
+	wait := svc.unit.restartPause
 	if most := svc.sup.options.MaxRestartSec; most > 0 {
 		wait = min(wait, most)
 	}
@@ -87,6 +84,7 @@ func (svc *service) pause(a *activation) bool {
 	svc.set("activating", "auto-restart")
 	svc.restarts++
 	svc.sup.mu.Unlock()
+	a.started(svc.startError(svc.lastExit))
 	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {
@@ -94,12 +92,14 @@ func (svc *service) pause(a *activation) bool {
 	case <-a.kick:
 	case <-a.stop:
 		return false
+	case <-svc.sup.dead:
 	}
 	return !svc.isDown()
 }
 
-// end settles the unit's last state and starts what it names for that.
-func (svc *service) end(a *activation, e ending) {
+// end settles the unit's last state, then answers who waits (for a start that
+// came to nothing: with the failure), and starts what the unit names for that.
+func (svc *service) end(a *activation, e ending, failure error) {
 	s := svc.sup
 	clean := svc.unit.clean(e)
 	s.mu.Lock()
@@ -123,6 +123,7 @@ func (svc *service) end(a *activation, e ending) {
 		next = nil // OnSuccess= does not fire at power-off
 	}
 	s.mu.Unlock()
+	a.started(failure)
 	close(a.down)
 	for _, name := range next {
 		if other := s.services[name]; other != nil {

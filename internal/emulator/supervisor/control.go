@@ -46,10 +46,10 @@ type controlServer struct {
 	once     sync.Once
 }
 
-func (s *Supervisor) listen() (*controlServer, error) {
+func (s *Supervisor) listen() error {
 	path := filepath.Join(s.options.Root, "run", socketName)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("listen for systemctl: %w", err)
+		return fmt.Errorf("listen for systemctl: %w", err)
 	}
 	var listener *net.UnixListener
 	err := throughDirectory(path, func(short string) error {
@@ -61,12 +61,13 @@ func (s *Supervisor) listen() (*controlServer, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("listen for systemctl at %s: %w", path, err)
+		return fmt.Errorf("listen for systemctl at %s: %w", path, err)
 	}
 	c := &controlServer{sup: s, path: path, listener: listener}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
+	s.control = c // before anybody can call
 	c.conns.Go(c.accept)
-	return c, nil
+	return nil
 }
 
 // throughDirectory calls f with a name of the socket that is short enough for

@@ -6,8 +6,8 @@
 //
 // It guarantees that each unit's processes are its own (a session and an
 // environment marker each), that Kill and Shutdown leave none of the instance's
-// processes behind, jobs' children among them, and that the units' main
-// processes die with the program that supervises them.
+// processes behind, jobs' children among them, and that they die too when the
+// program that supervises them is killed.
 //
 // The stand-in systemctl is Systemctl, which talks to the supervisor of its
 // instance. Left out is what no unit of Shoal's uses: sockets, timers, slices,

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/shoal-ci/shoal/internal/emulator/standin"
 )
 
 // TestMain lets the test binary be the programs that the units run.
@@ -26,6 +28,8 @@ func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
 	case "systemctl":
 		os.Exit(Systemctl(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	case "gitlab-runner":
+		os.Exit(standin.Main(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 	case "ready":
 		os.Exit(readyProgram(os.Args[1:]))
 	case "demo":
@@ -54,8 +58,10 @@ func readyProgram(args []string) int {
 
 // demoProgram supervises an instance until it is killed.
 func demoProgram(root string) int {
-	s, err := New(Options{Instance: filepath.Base(root), Root: root, Units: []fs.FS{os.DirFS(filepath.Join(root, "units"))},
-		Path: []string{filepath.Join(root, "bin"), "/usr/bin", "/bin"}, Log: func(u, l string) { fmt.Println(u, l) }})
+	s, err := New(Options{
+		Instance: root, Root: root, Units: []fs.FS{os.DirFS(filepath.Join(root, "units"))},
+		Path: []string{filepath.Join(root, "bin"), "/usr/bin", "/bin"}, Log: func(u, l string) { fmt.Println(u, l) },
+	})
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -107,15 +113,17 @@ func boot(t *testing.T, files map[string]string) *instance {
 			units[name] = &fstest.MapFile{Data: []byte(text)}
 			continue
 		}
-		must(t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/bash\n"+text+"\n"), 0o700)) //nolint:gosec // a program
+		must(t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/bash\n"+text+"\n"), 0o700))
 	}
 	linkPrograms(t, bin)
 	instances.Lock()
 	instances.n++
 	id := fmt.Sprintf("i-test-%d-%d", os.Getpid(), instances.n)
 	instances.Unlock()
-	s, err := New(Options{Instance: id, Root: i.root, Units: []fs.FS{units}, Path: []string{bin, "/usr/bin", "/bin"},
-		Env: []string{"OUT=" + i.root, "SELF=" + i.root}, MaxRestartSec: 50 * time.Millisecond, Log: i.line})
+	s, err := New(Options{
+		Instance: id, Root: i.root, Units: []fs.FS{units}, Path: []string{bin, "/usr/bin", "/bin"},
+		Env: []string{"OUT=" + i.root, "SELF=" + i.root}, MaxRestartSec: 50 * time.Millisecond, Log: i.line,
+	})
 	must(t, err)
 	i.Supervisor = s
 	t.Cleanup(func() {
@@ -136,7 +144,7 @@ func linkPrograms(t *testing.T, bin string) {
 	t.Helper()
 	self, err := os.Executable()
 	must(t, err)
-	for _, name := range []string{"systemctl", "ready"} {
+	for _, name := range []string{"systemctl", "ready", "gitlab-runner"} {
 		must(t, os.Symlink(self, filepath.Join(bin, name)))
 	}
 }
@@ -176,11 +184,6 @@ func (i *instance) pid(name string) int {
 		return n > 0
 	})
 	return n
-}
-
-func alive(pid int) bool {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	return err == nil && !strings.Contains(string(data), ") Z ")
 }
 
 func within(t *testing.T) context.Context {

@@ -29,7 +29,7 @@ func TestDropInsAddAndReset(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(u.conditions, []string{"/two", "/three"}) || u.restartSec != 123*time.Second || u.restart != "always" ||
+	if !slices.Equal(u.conditions, []string{"/two", "/three"}) || u.restartPause != 123*time.Second || u.restart != "always" ||
 		u.killSignal != syscall.SIGQUIT || u.timeoutStop != forever || !slices.Equal(u.start[0].argv, []string{"/bin/a", "b", "c d"}) {
 		t.Errorf("got %+v", u)
 	}

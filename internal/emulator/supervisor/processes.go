@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // processesWith returns the living processes whose environment has every one of
@@ -46,6 +47,37 @@ func killAll(pids []int, sig syscall.Signal) {
 	for _, pid := range pids {
 		_ = syscall.Kill(pid, sig)
 	}
+}
+
+const (
+	// sweepPause is between two looks at /proc: the kernel needs a moment.
+	sweepPause = 2 * time.Millisecond
+	// burial bounds the wait for one killed process. It takes a millisecond, but
+	// for one that waits for a disk.
+	burial = 5 * time.Second
+)
+
+// killAndBury kills processes and waits until they are gone: a dying process
+// loses its environment, by which it is found, before it is dead.
+func killAndBury(pids []int) {
+	killAll(pids, sigkill)
+	deadline := time.Now().Add(burial)
+	for _, pid := range pids {
+		for living(pid) && time.Now().Before(deadline) {
+			time.Sleep(sweepPause)
+		}
+	}
+}
+
+// living tells whether a process has not ended; a zombie has.
+func living(pid int) bool {
+	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return false
+	}
+	// "pid (name) state …": the name may hold parentheses, the last one ends it.
+	i := bytes.LastIndexByte(data, ')')
+	return i < 0 || i+2 >= len(data) || (data[i+2] != 'Z' && data[i+2] != 'X')
 }
 
 // processes are the unit's living processes: what systemd calls its control

@@ -2,24 +2,18 @@ package supervisor
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 )
-
-// controlGroupRoot is where the kernel shows control groups. An instance of the
-// demo has none, so that ControlGroup= names, relative to it, a folder of the
-// instance that looks like one.
-const controlGroupRoot = "/sys/fs/cgroup"
 
 // property is one line of systemctl show.
 type property struct{ name, value string }
 
 // properties are in the order in which systemctl prints them: the service's
-// own, then those of any unit. The mutex is held.
-func (svc *service) properties(group string) []property {
+// own, then those of any unit. ControlGroup= is empty: an instance has no control
+// groups of the kernel's, and whoever asks goes by the main process's descendants.
+// The mutex is held.
+func (svc *service) properties() []property {
 	condition := "no"
 	if svc.condition {
 		condition = "yes"
@@ -32,7 +26,7 @@ func (svc *service) properties(group string) []property {
 		{"Result", svc.result},
 		{"NRestarts", strconv.Itoa(svc.restarts)},
 		{"ExecMainStatus", strconv.Itoa(svc.lastExit.code)},
-		{"ControlGroup", group},
+		{"ControlGroup", ""},
 		{"Id", svc.unit.name},
 		{"Names", svc.unit.name},
 		{"Description", svc.unit.description},
@@ -46,8 +40,17 @@ func (svc *service) properties(group string) []property {
 // unknownProperties are those of a unit that does not exist.
 func unknownProperties(name string) []property {
 	return []property{
-		{"MainPID", "0"}, {"Result", "success"}, {"NRestarts", "0"}, {"ControlGroup", ""}, {"Id", name}, {"Names", name},
-		{"Description", name}, {"LoadState", "not-found"}, {"ActiveState", "inactive"}, {"SubState", "dead"}, {"ConditionResult", "no"},
+		{"MainPID", "0"},
+		{"Result", "success"},
+		{"NRestarts", "0"},
+		{"ControlGroup", ""},
+		{"Id", name},
+		{"Names", name},
+		{"Description", name},
+		{"LoadState", "not-found"},
+		{"ActiveState", "inactive"},
+		{"SubState", "dead"},
+		{"ConditionResult", "no"},
 	}
 }
 
@@ -58,7 +61,7 @@ func (s *Supervisor) show(v invocation) reply {
 		if i > 0 {
 			r.Stdout += "\n"
 		}
-		for _, p := range s.propertiesOf(name, v) {
+		for _, p := range s.propertiesOf(name) {
 			switch {
 			case len(v.properties) > 0 && !slices.Contains(v.properties, p.name):
 			case v.value:
@@ -71,41 +74,14 @@ func (s *Supervisor) show(v invocation) reply {
 	return r
 }
 
-func (s *Supervisor) propertiesOf(name string, v invocation) []property {
+func (s *Supervisor) propertiesOf(name string) []property {
 	svc, err := s.find(name)
 	if err != nil {
 		return unknownProperties(name)
 	}
-	group := ""
-	if len(v.properties) == 0 || slices.Contains(v.properties, "ControlGroup") {
-		group = svc.controlGroup()
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return svc.properties(group)
-}
-
-// controlGroup writes the unit's processes as the kernel would list them and
-// returns the group's name: empty when the unit has no process. The list is as
-// fresh as the question.
-func (svc *service) controlGroup() string {
-	pids := svc.processes()
-	if len(pids) == 0 {
-		return ""
-	}
-	dir := filepath.Join(svc.sup.options.Root, "run", "cgroup", svc.unit.name)
-	var list strings.Builder
-	for _, pid := range pids {
-		fmt.Fprintln(&list, pid)
-	}
-	if os.MkdirAll(dir, 0o700) != nil || os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(list.String()), 0o600) != nil {
-		return ""
-	}
-	up, err := filepath.Rel(controlGroupRoot, dir)
-	if err != nil {
-		return ""
-	}
-	return "/" + up
+	return svc.properties()
 }
 
 // status is for people, who look at a demo that was kept.

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"os/exec"
 	"runtime"
+	"sync"
 	"syscall"
 )
 
@@ -14,6 +15,7 @@ const sigkill = syscall.SIGKILL
 type starter struct {
 	jobs chan func()
 	done chan struct{}
+	once sync.Once
 }
 
 func newStarter() *starter {
@@ -40,11 +42,6 @@ func (s *starter) start(cmd *exec.Cmd) error {
 
 // close ends the thread. It may be called again.
 func (s *starter) close() {
-	select {
-	case <-s.done:
-		return
-	default:
-	}
-	close(s.jobs)
+	s.once.Do(func() { close(s.jobs) })
 	<-s.done
 }

@@ -31,7 +31,7 @@ type Options struct {
 	Env []string
 	// MaxRestartSec caps RestartSec=, so that a demo need not wait two minutes
 	// for gitlab-runner's; 0 means no cap.
-	MaxRestartSec time.Duration
+	MaxRestartSec time.Duration //nolint:staticcheck // named after the directive
 	// Log takes each line that a unit prints, and the supervisor's own with the
 	// unit they are about. It may be called by several goroutines at once, and
 	// must not call the supervisor back.
@@ -43,12 +43,14 @@ type Options struct {
 type Supervisor struct {
 	options  Options
 	starter  *starter
+	guardian *guardian
 	control  *controlServer
 	services map[string]*service // fixed after New
 
 	mu   sync.Mutex
-	off  bool // the power is off: nothing starts any more
-	down bool // shutting down: nothing starts by itself any more
+	off  bool          // the power is off: nothing starts any more
+	down bool          // shutting down: nothing starts by itself any more
+	dead chan struct{} // closed with off: ends every pause
 
 	// work counts activations and queued jobs.
 	work sync.WaitGroup
@@ -76,7 +78,7 @@ func New(o Options) (*Supervisor, error) {
 	if o.Log == nil {
 		o.Log = func(string, string) {}
 	}
-	s := &Supervisor{options: o, services: map[string]*service{}}
+	s := &Supervisor{options: o, services: map[string]*service{}, dead: make(chan struct{})}
 	if err := s.loadAll(); err != nil {
 		return nil, err
 	}
@@ -89,12 +91,16 @@ func New(o Options) (*Supervisor, error) {
 		return nil, err
 	}
 	s.starter = newStarter()
-	control, err := s.listen()
-	if err != nil {
+	var err error
+	if s.guardian, err = newGuardian(o.Instance); err != nil {
 		s.starter.close()
 		return nil, err
 	}
-	s.control = control
+	if err := s.listen(); err != nil {
+		s.starter.close()
+		s.guardian.close()
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -243,19 +249,17 @@ func (s *Supervisor) Processes() []int {
 // none is left.
 func (s *Supervisor) Kill() {
 	s.mu.Lock()
-	s.off, s.down = true, true
-	for _, svc := range s.services {
-		if svc.current != nil {
-			svc.current.again = false
-			svc.current.askStop() // ends the pause before a restart
-		}
+	if !s.off {
+		close(s.dead)
 	}
+	s.off, s.down = true, true
 	s.mu.Unlock()
 	s.sweep()
 	s.work.Wait()
 	s.sweep() // what an activation that was just starting left
 	s.control.close()
 	s.starter.close()
+	s.guardian.close()
 }
 
 // Shutdown stops all units in an orderly way, as a reboot does (OnSuccess= does
@@ -272,9 +276,6 @@ func (s *Supervisor) Shutdown(ctx context.Context) {
 	s.Kill()
 }
 
-// sweepPause is between two looks at /proc: the kernel needs a moment to bury.
-const sweepPause = 2 * time.Millisecond
-
 // sweep kills until no process of the instance is left. A process that forks
 // faster than it is found loses, since each look kills all that it finds.
 func (s *Supervisor) sweep() {
@@ -283,8 +284,7 @@ func (s *Supervisor) sweep() {
 		if len(pids) == 0 {
 			return
 		}
-		killAll(pids, sigkill)
-		time.Sleep(sweepPause)
+		killAndBury(pids)
 	}
 }
 

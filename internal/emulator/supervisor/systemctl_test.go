@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -10,20 +9,19 @@ import (
 	"testing"
 )
 
-// systemctl runs the stand-in as an instance's process would.
+// systemctl asks as the stand-in would; TestUnitStartsUnit runs it for real.
 func (i *instance) systemctl(args ...string) (stdout, stderr string, code int) {
 	i.t.Helper()
-	cmd := exec.Command(filepath.Join(i.root, "bin", "systemctl"), args...) //nolint:gosec // this test binary
 	var out, errors strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &errors
-	cmd.Env = []string{controlVariable + "=" + i.control.path}
-	_ = cmd.Run()
-	return out.String(), errors.String(), cmd.ProcessState.ExitCode()
+	code = Systemctl(args, func(string) string { return i.control.path }, &out, &errors)
+	return out.String(), errors.String(), code
 }
 
 func TestSystemctl(t *testing.T) {
-	i := boot(t, map[string]string{"a.service": "[Unit]\nDescription=A unit\n" + forEver, "forever": foreverProgram,
-		"b.service": "[Service]\nType=oneshot\nExecStart=/usr/bin/false\n"})
+	i := boot(t, map[string]string{
+		"a.service": "[Unit]\nDescription=A unit\n" + forEver, "forever": foreverProgram,
+		"b.service": "[Service]\nType=oneshot\nExecStart=/usr/bin/false\n",
+	})
 	run := func(wantCode int, wantOut string, args ...string) string {
 		t.Helper()
 		out, errors, code := i.systemctl(args...)
@@ -77,25 +75,10 @@ func TestSystemctlOutsideAnInstance(t *testing.T) {
 func TestUnitStartsUnit(t *testing.T) {
 	i := boot(t, map[string]string{
 		"a.service": "[Service]\nType=oneshot\nExecStart=/usr/bin/systemctl --no-block start b.service\n",
-		"b.service": forEver, "forever": foreverProgram})
+		"b.service": forEver, "forever": foreverProgram,
+	})
 	must(t, i.Start(within(t), "a"))
 	i.is("b", "active")
-}
-
-// Whoever kills a unit's jobs reads cgroup.procs below the kernel's root.
-func TestControlGroupListsTheUnitsProcesses(t *testing.T) {
-	i := boot(t, map[string]string{"r.service": "[Service]\nExecStart=/usr/bin/runner\nKillMode=mixed\nKillSignal=SIGQUIT\n", "runner": runner})
-	must(t, i.Start(within(t), "r"))
-	job := i.pid("job")
-	out, _, _ := i.systemctl("show", "--property=ControlGroup", "--value", "r.service")
-	data, err := os.ReadFile(controlGroupRoot + strings.TrimSpace(out) + "/cgroup.procs")
-	must(t, err)
-	_, main := i.State("r")
-	for _, pid := range []int{job, main} {
-		if !strings.Contains("\n"+string(data), "\n"+strconv.Itoa(pid)+"\n") {
-			t.Errorf("cgroup.procs %q lacks process %d", data, pid)
-		}
-	}
 }
 
 // A unix socket's path is limited to 107 bytes; a temporary folder is not.

@@ -18,7 +18,7 @@ const forever time.Duration = 1<<63 - 1
 // systemd's defaults.
 const (
 	defaultTimeout       = 90 * time.Second
-	defaultRestartSec    = 100 * time.Millisecond
+	defaultRestartPause  = 100 * time.Millisecond
 	defaultLimitInterval = 10 * time.Second
 	defaultLimitBurst    = 5
 )
@@ -42,7 +42,7 @@ type unit struct {
 	notifyAll        bool
 
 	restart         string
-	restartSec      time.Duration
+	restartPause    time.Duration
 	preventRestart  statuses
 	successStatuses statuses
 	limitInterval   time.Duration
@@ -68,7 +68,8 @@ func load(sources []fs.FS, name string) (*unit, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &unit{name: name, description: e.last("Unit.Description", name),
+	u := &unit{
+		name: name, description: e.last("Unit.Description", name),
 		after: e.words("Unit.After"), before: e.words("Unit.Before"), wants: e.words("Unit.Wants"),
 		requires: e.words("Unit.Requires"), conflicts: e.words("Unit.Conflicts"),
 		onSuccess: e.words("Unit.OnSuccess"), onFailure: e.words("Unit.OnFailure"),
@@ -175,7 +176,7 @@ func (c *checker) commands(key string) []command {
 
 func (c *checker) restart(u *unit) {
 	u.restart = c.oneOf("Service.Restart", "no", "no", "always", "on-success", "on-failure", "on-abnormal", "on-abort")
-	u.restartSec = c.span("Service.RestartSec", defaultRestartSec)
+	u.restartPause = c.span("Service.RestartSec", defaultRestartPause)
 	u.limitInterval = c.span("Unit.StartLimitIntervalSec", defaultLimitInterval)
 	u.limitBurst = defaultLimitBurst
 	if v := c.e.last("Unit.StartLimitBurst", ""); v != "" {
