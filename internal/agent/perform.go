@@ -28,8 +28,8 @@ func (e Edges) perform(ctx context.Context, a life.Action) (any, error) {
 	case life.ReadMaintenance:
 		return answer(e.Metadata.Maintenance(ctx))
 	}
-	for _, perform := range []func(context.Context, life.Action) (any, error, bool){e.onAutoScaling, e.onGitLab, e.onFiles, e.onRunner} {
-		if v, err, ok := perform(ctx, a); ok {
+	for _, perform := range []func(context.Context, life.Action) (any, bool, error){e.onAutoScaling, e.onGitLab, e.onFiles, e.onRunner} {
+		if v, ok, err := perform(ctx, a); ok {
 			return v, err
 		}
 	}
@@ -37,9 +37,9 @@ func (e Edges) perform(ctx context.Context, a life.Action) (any, error) {
 }
 
 // found marks an answer as given.
-func found(v any, err error) (any, error, bool) { return v, err, true }
+func found(v any, err error) (any, bool, error) { return v, true, err }
 
-func (e Edges) onAutoScaling(ctx context.Context, a life.Action) (any, error, bool) {
+func (e Edges) onAutoScaling(ctx context.Context, a life.Action) (any, bool, error) {
 	switch a := a.(type) {
 	case life.FindGroup:
 		return found(answer(e.AutoScaling.GroupOf(ctx, a.InstanceID)))
@@ -62,10 +62,10 @@ func (e Edges) onAutoScaling(ctx context.Context, a life.Action) (any, error, bo
 	case life.SetUnhealthy:
 		return found(done(e.AutoScaling.SetUnhealthy(ctx, a.InstanceID)))
 	}
-	return nil, nil, false
+	return nil, false, nil
 }
 
-func (e Edges) onGitLab(ctx context.Context, a life.Action) (any, error, bool) {
+func (e Edges) onGitLab(ctx context.Context, a life.Action) (any, bool, error) {
 	switch a := a.(type) {
 	case life.ResolveSecret:
 		return found(answer(e.Secrets.Resolve(ctx, a.Ref)))
@@ -84,10 +84,10 @@ func (e Edges) onGitLab(ctx context.Context, a life.Action) (any, error, bool) {
 	case life.DeleteManager:
 		return found(done(e.GitLab.DeleteManager(ctx, a.Token, a.SystemID)))
 	}
-	return nil, nil, false
+	return nil, false, nil
 }
 
-func (e Edges) onFiles(ctx context.Context, a life.Action) (any, error, bool) {
+func (e Edges) onFiles(ctx context.Context, a life.Action) (any, bool, error) {
 	switch a := a.(type) {
 	case life.ReadFlags:
 		return found(answer(e.readFlags(ctx)))
@@ -106,10 +106,10 @@ func (e Edges) onFiles(ctx context.Context, a life.Action) (any, error, bool) {
 	case life.RemoveRegistration:
 		return found(done(e.Files.RemoveRegistration()))
 	}
-	return nil, nil, false
+	return nil, false, nil
 }
 
-func (e Edges) onRunner(ctx context.Context, a life.Action) (any, error, bool) {
+func (e Edges) onRunner(ctx context.Context, a life.Action) (any, bool, error) {
 	switch a := a.(type) {
 	case life.CountSections:
 		return found(answer(e.Runner.Sections(ctx)))
@@ -132,7 +132,7 @@ func (e Edges) onRunner(ctx context.Context, a life.Action) (any, error, bool) {
 	case life.KillJobs:
 		return found(done(e.Units.KillJobs(ctx, a.Unit)))
 	}
-	return nil, nil, false
+	return nil, false, nil
 }
 
 // changes tells whether an action changes something outside of this process

@@ -226,7 +226,7 @@ func (m *Machines) freePort() (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for range 200 {
-		port := low + rand.IntN(high-low)
+		port := low + rand.IntN(high-low) //nolint:gosec // any free port will do
 		if m.ports[port] {
 			continue
 		}
