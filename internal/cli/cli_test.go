@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"log/slog"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
@@ -11,6 +13,8 @@ import (
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/config"
+	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/gitlab"
 	"github.com/shoal-ci/shoal/internal/life"
 )
 
@@ -113,5 +117,38 @@ func TestColourOnlyOnATerminal(t *testing.T) {
 		if out.String() != want {
 			t.Errorf("got %q, want %q", out.String(), want)
 		}
+	}
+}
+
+// What a person waits for is told; what systemd starts every few seconds is not.
+func TestLevelOfAnExit(t *testing.T) {
+	for _, c := range []struct {
+		code   life.ExitCode
+		person bool
+		want   slog.Level
+	}{
+		{life.Done, true, slog.LevelInfo},
+		{life.Done, false, slog.LevelDebug},
+		{life.TryAgain, false, slog.LevelWarn},
+		{life.Failed, false, slog.LevelError},
+		{life.Refused, true, slog.LevelError},
+	} {
+		if got := levelOf(c.code, c.person); got != c.want {
+			t.Errorf("exit %d, person %v: got %v, want %v", c.code, c.person, got, c.want)
+		}
+	}
+}
+
+// A certificate file that is gone fails the requests to GitLab, each anew, and
+// nothing before.
+func TestGitLabIsMadeLate(t *testing.T) {
+	pem := filepath.Join(t.TempDir(), "ca.pem")
+	g := &lateGitLab{options: gitlab.Options{URL: "https://127.0.0.1:1", CAFile: pem}}
+	if _, err := g.Verify(t.Context(), fleet.NewToken("x"), "s_abcdefghijkl"); err == nil || !strings.Contains(err.Error(), "ca.pem") {
+		t.Errorf("got %v, want the file's name", err)
+	}
+	g.options.CAFile = ""
+	if _, err := g.Verify(t.Context(), fleet.NewToken("x"), "s_abcdefghijkl"); err == nil || g.made == nil {
+		t.Errorf("got %v, want that nobody answers", err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -78,7 +77,7 @@ func (c *call) demo(ctx context.Context, o demo.Options, asJSON bool) error {
 // show leads the picture to the terminal: to stdout, or past it where stdout is
 // for the object.
 func (c *call) show(o *demo.Options, asJSON bool) {
-	var to io.Writer = c.Stdout
+	to := c.Stdout
 	if asJSON {
 		to = c.Stderr
 	}
@@ -94,7 +93,7 @@ func (c *call) show(o *demo.Options, asJSON bool) {
 // not tell.
 func terminalWidth(f *os.File) int {
 	const usual = 120
-	if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 { //nolint:gosec // a descriptor fits an int
+	if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
 		return w
 	}
 	return usual

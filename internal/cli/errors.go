@@ -45,12 +45,11 @@ func newPalette(w io.Writer, environ []string) palette {
 // isTerminal tells whether a person reads w.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // a descriptor fits an int
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-func (p palette) red(s string) string  { return p.wrap("31;1", s) }
-func (p palette) dim(s string) string  { return p.wrap("2", s) }
-func (p palette) bold(s string) string { return p.wrap("1", s) }
+func (p palette) red(s string) string { return p.wrap("31;1", s) }
+func (p palette) dim(s string) string { return p.wrap("2", s) }
 
 func (p palette) wrap(code, s string) string {
 	if !p.on {

@@ -9,8 +9,9 @@ import (
 
 func (c *call) lifecycleCheckCommand() *cobra.Command {
 	return verbCommand(c, verb{
-		name:  "lifecycle-check",
-		short: "Wait for the notice that this instance is to go",
+		daemon: true,
+		name:   "lifecycle-check",
+		short:  "Wait for the notice that this instance is to go",
 		long: `Poll the instance metadata until it says that this instance is to go: its group
 wants it terminated or detached, or EC2 takes it back. Write the notice down and
 exit 0; its unit then starts the one that drains.

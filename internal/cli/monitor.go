@@ -9,8 +9,9 @@ import (
 
 func (c *call) monitorCommand() *cobra.Command {
 	return verbCommand(c, verb{
-		name:  "monitor",
-		short: "Watch this instance's runner: grow the group, protect, leave when idle",
+		daemon: true,
+		name:   "monitor",
+		short:  "Watch this instance's runner: grow the group, protect, leave when idle",
 		long: `Watch the metrics of this instance's gitlab-runner until told to stop. While every
 slot is busy, start scale-up.service; keep scale-in protection equal to "busy";
 idle past the threshold, leave the group in an order that can be undone; unable

@@ -20,6 +20,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("NO_COLOR", "1")
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // the detector's second of grace at each exit
 			env.Setenv("SHOAL_STATE_DIR", env.WorkDir+"/state")
 			env.Setenv("SHOAL_RUN_DIR", env.WorkDir+"/run")
 			return nil

@@ -17,6 +17,7 @@ type verb struct {
 	short   string
 	long    string
 	example string
+	daemon  bool // runs for as long as the instance
 }
 
 // verbCommand is the command of a verb; machine makes its machine from the
@@ -39,7 +40,7 @@ func verbCommand[S life.Machine[S]](c *call, v verb, machine func(config.Config)
 			if err != nil {
 				return err
 			}
-			return drive(cmd, c, v.name, l, m, asJSON)
+			return drive(cmd, c, v, l, m, asJSON)
 		},
 	}
 	jsonFlag(cmd, &asJSON)
@@ -47,32 +48,38 @@ func verbCommand[S life.Machine[S]](c *call, v verb, machine func(config.Config)
 }
 
 // drive runs the machine and tells what came of it.
-func drive[S life.Machine[S]](cmd *cobra.Command, c *call, name string, l *config.Loaded, m S, asJSON bool) error {
+func drive[S life.Machine[S]](cmd *cobra.Command, c *call, v verb, l *config.Loaded, m S, asJSON bool) error {
+	if v.daemon {
+		defer keepSmall()()
+	}
 	log := newLogger(c.Stderr, l.Log.Level, l.Log.Format)
 	for _, warning := range l.Warnings() {
-		log.Warn("configuration: "+warning, "verb", name)
+		log.Warn("configuration: "+warning, "verb", v.name)
 	}
 	w, err := newWiring(l, log)
-	if err != nil {
-		return err
+	if err != nil { // a variable of AWS' that cannot be: nothing was asked yet
+		return &commandError{code: life.BadUsage, err: err}
 	}
 	defer w.close()
 	out := agent.Run(cmd.Context(), m, agent.Options{Edges: w.edges, Log: log, Notify: w.notify})
 	c.code = out.Code
-	log.Log(cmd.Context(), levelOf(out.Code), out.Summary, "verb", name, "exit", int(out.Code))
+	log.Log(cmd.Context(), levelOf(out.Code, isTerminal(c.Stderr)), out.Summary, "verb", v.name, "exit", int(out.Code))
 	if asJSON {
-		return c.printJSON(newResult(name, out))
+		return c.printJSON(newResult(v.name, out))
 	}
 	return nil
 }
 
 // levelOf is how much an exit matters: what is tried again is a warning, what
-// is not needs somebody.
-func levelOf(code life.ExitCode) slog.Level {
-	switch code {
-	case life.Done: // its decisions have said it
+// is not needs somebody. That all went well the decisions have said; a person
+// who typed the command and waits for it is told all the same.
+func levelOf(code life.ExitCode, person bool) slog.Level {
+	switch {
+	case code == life.Done && person:
+		return slog.LevelInfo
+	case code == life.Done:
 		return slog.LevelDebug
-	case life.TryAgain:
+	case code == life.TryAgain:
 		return slog.LevelWarn
 	}
 	return slog.LevelError

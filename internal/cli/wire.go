@@ -22,6 +22,7 @@ var (
 	_ agent.Metadata    = (*imds.Client)(nil)
 	_ agent.AutoScaling = (*autoscaling.Client)(nil)
 	_ agent.GitLab      = (*gitlab.Client)(nil)
+	_ agent.GitLab      = (*lateGitLab)(nil)
 	_ agent.Runner      = (*runner.Local)(nil)
 	_ agent.Units       = (*systemd.Units)(nil)
 	_ agent.Secrets     = (*secret.Resolver)(nil)
@@ -59,12 +60,8 @@ func newWiring(l *config.Loaded, log *slog.Logger) (*wiring, error) {
 	if err != nil {
 		return nil, err
 	}
-	lab, err := gitlab.New(gitlab.Options{URL: l.GitLab.URL, CAFile: l.GitLab.CAFile})
-	if err != nil {
-		return nil, err
-	}
 	w.edges = agent.Edges{
-		GitLab:      lab,
+		GitLab:      &lateGitLab{options: gitlab.Options{URL: l.GitLab.URL, CAFile: l.GitLab.CAFile}},
 		Metadata:    metadata,
 		AutoScaling: group,
 		Runner:      w.runner,

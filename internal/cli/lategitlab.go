@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/gitlab"
+)
+
+// lateGitLab is GitLab's client, made at the first request. Making it reads the
+// certificates of gitlab.ca_file: that this file is gone must stop neither a
+// monitor, which never asks GitLab, nor a drain, which ends without it.
+type lateGitLab struct {
+	options gitlab.Options
+	made    *gitlab.Client
+}
+
+func (g *lateGitLab) client() (*gitlab.Client, error) {
+	if g.made != nil {
+		return g.made, nil
+	}
+	c, err := gitlab.New(g.options)
+	if err != nil {
+		return nil, err // tried again at the next request: the file may have come back
+	}
+	g.made = c
+	return c, nil
+}
+
+// late makes one request with the client.
+func late[T any](g *lateGitLab, request func(*gitlab.Client) (T, error)) (T, error) {
+	c, err := g.client()
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return request(c)
+}
+
+// done is the answer of a request whose answer holds nothing.
+func done(err error) (struct{}, error) { return struct{}{}, err }
+
+func (g *lateGitLab) Create(ctx context.Context, auth fleet.Token, r fleet.NewRunner) (fleet.RegisteredRunner, error) {
+	return late(g, func(c *gitlab.Client) (fleet.RegisteredRunner, error) { return c.Create(ctx, auth, r) })
+}
+
+func (g *lateGitLab) Register(ctx context.Context, registration fleet.Token, r fleet.NewRunner) (fleet.RegisteredRunner, error) {
+	return late(g, func(c *gitlab.Client) (fleet.RegisteredRunner, error) { return c.Register(ctx, registration, r) })
+}
+
+func (g *lateGitLab) Verify(ctx context.Context, runner fleet.Token, systemID string) (int64, error) {
+	return late(g, func(c *gitlab.Client) (int64, error) { return c.Verify(ctx, runner, systemID) })
+}
+
+func (g *lateGitLab) Delete(ctx context.Context, runner fleet.Token) error {
+	_, err := late(g, func(c *gitlab.Client) (struct{}, error) { return done(c.Delete(ctx, runner)) })
+	return err
+}
+
+func (g *lateGitLab) DeleteManager(ctx context.Context, runner fleet.Token, systemID string) error {
+	_, err := late(g, func(c *gitlab.Client) (struct{}, error) { return done(c.DeleteManager(ctx, runner, systemID)) })
+	return err
+}
+
+func (g *lateGitLab) Find(ctx context.Context, auth fleet.Token, r fleet.NewRunner) ([]int64, error) {
+	return late(g, func(c *gitlab.Client) ([]int64, error) { return c.Find(ctx, auth, r) })
+}
+
+func (g *lateGitLab) ResetToken(ctx context.Context, auth fleet.Token, id int64) (fleet.RegisteredRunner, error) {
+	return late(g, func(c *gitlab.Client) (fleet.RegisteredRunner, error) { return c.ResetToken(ctx, auth, id) })
+}
