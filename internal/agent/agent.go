@@ -67,7 +67,7 @@ func Run[S life.Machine[S]](ctx context.Context, m S, o Options) Outcome {
 		if ctx.Err() != nil && !told {
 			event, told = life.Interrupted{}, true
 		} else {
-			event, told = r.carryOut(effect), false
+			event, told = r.carryOut(effect, told), false
 		}
 		m, actions = m.Step(event, time.Now())
 	}
@@ -139,10 +139,12 @@ var levels = map[life.Level]slog.Level{
 	life.Debug: slog.LevelDebug, life.Info: slog.LevelInfo, life.Warn: slog.LevelWarn, life.Error: slog.LevelError,
 }
 
-// carryOut performs one action and returns the event that answers it.
-func (r *runner) carryOut(a life.Action) life.Event {
+// carryOut performs one action and returns the event that answers it. A machine
+// that was told to stop and sleeps has a reason to: its sleep is not cut short,
+// or it would spin.
+func (r *runner) carryOut(a life.Action, told bool) life.Event {
 	if sleep, ok := a.(life.Sleep); ok {
-		return r.sleep(sleep)
+		return r.sleep(sleep, told)
 	}
 	ctx, cancel := r.bound()
 	defer cancel()
@@ -153,15 +155,18 @@ func (r *runner) carryOut(a life.Action) life.Event {
 	return life.Result{Action: a, Value: value, Failure: fleet.AsFailure(describe(a), err)}
 }
 
-func (r *runner) sleep(s life.Sleep) life.Event {
+func (r *runner) sleep(s life.Sleep, told bool) life.Event {
+	stop := r.ctx.Done()
+	if told {
+		stop = nil
+	}
 	t := time.NewTimer(time.Until(s.Until))
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return life.Woke{}
-	case <-r.ctx.Done():
-		return life.Woke{} // the interruption is told next, whatever this one leads to
+	case <-stop: // the interruption is told next, whatever this one leads to
 	}
+	return life.Woke{}
 }
 
 // actionTimeout bounds every action. The shortest hook times out after 30 s and

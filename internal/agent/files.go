@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
@@ -29,6 +30,8 @@ const (
 	// mostFile bounds what is read: these files are some hundred bytes.
 	mostFile = 64 << 10
 
+	newFiles = ".new-*" // files that are being written, beside those that they replace
+
 	private = 0o600
 	public  = 0o644 // the daemons may run as a user of their own
 )
@@ -45,13 +48,9 @@ func (e Edges) readFlags(ctx context.Context) (fleet.Flags, error) {
 // Flags reads the run directory. One that does not exist is an empty one.
 func (f *Files) Flags() (fleet.Flags, error) {
 	var flags fleet.Flags
-	var notice fleet.Notice
-	found, err := readJSON(f.run(string(life.FlagNotice)), &notice)
-	if err != nil {
+	var err error
+	if flags.Notice, err = f.notice(); err != nil {
 		return flags, err
-	}
-	if found {
-		flags.Notice = &notice
 	}
 	for name, to := range map[life.Flag]*bool{
 		life.FlagStandby: &flags.Standby, life.FlagRegistered: &flags.Registered, life.FlagWarmed: &flags.Warmed,
@@ -62,6 +61,27 @@ func (f *Files) Flags() (fleet.Flags, error) {
 		}
 	}
 	return flags, nil
+}
+
+// notice reads the notice, nil when there is none. What does not parse, or names
+// no kind, is none either, but an error: nothing is drained for it, and nothing
+// goes on as if it were not there.
+func (f *Files) notice() (*fleet.Notice, error) {
+	var n fleet.Notice
+	path := f.run(string(life.FlagNotice))
+	found, err := readJSON(path, &n)
+	if err != nil || !found {
+		return nil, err
+	}
+	if !slices.Contains(noticeKinds, n.Kind) {
+		return nil, foreign(path)
+	}
+	return &n, nil
+}
+
+var noticeKinds = []fleet.NoticeKind{
+	fleet.NoticeScaleIn, fleet.NoticeSpot, fleet.NoticeRebalance, fleet.NoticeMaintenance,
+	fleet.NoticeDetached, fleet.NoticeShutdown, fleet.NoticeOperator,
 }
 
 func (f *Files) run(name string) string   { return filepath.Join(f.RunDir, name) }
@@ -85,17 +105,28 @@ func (f *Files) SetFlag(flag life.Flag, on bool) error {
 }
 
 // WriteNotice writes the notice unless one stands: the first is the one that is
-// acted on.
+// acted on. A file that is no notice does not stand in the way of one.
 func (f *Files) WriteNotice(n fleet.Notice) error {
 	data, err := json.Marshal(n)
 	if err != nil {
 		return local("encode the notice", err)
 	}
 	path := f.run(string(life.FlagNotice))
-	if there, err := exists(path); err != nil || there {
-		return err
+	if there, err := f.notice(); err == nil && there == nil {
+		return put(path, append(data, '\n'), public, linkNew) // another may write in this moment
+	} else if there != nil {
+		return nil
 	}
 	return replace(path, append(data, '\n'), public)
+}
+
+// linkNew gives a file its name unless the name is taken.
+func linkNew(tmp, path string) error {
+	err := os.Link(tmp, path)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
 }
 
 // Whoami reads what init found out, nil when it has not.
@@ -160,8 +191,16 @@ func (f *Files) WriteRegistration(r fleet.Registration) error {
 	return replace(f.state(registrationFile), append(data, '\n'), private)
 }
 
-// RemoveRegistration forgets it.
-func (f *Files) RemoveRegistration() error { return remove(f.state(registrationFile)) }
+// RemoveRegistration forgets it, and what a kill in the middle of writing it
+// left behind.
+func (f *Files) RemoveRegistration() error {
+	err := remove(f.state(registrationFile))
+	left, _ := filepath.Glob(f.state(newFiles)) // only a bad pattern is an error
+	for _, path := range left {
+		err = errors.Join(err, remove(path))
+	}
+	return err
+}
 
 // readJSON reads a small file; one that does not exist is not found, one that
 // does not parse is an error: it was written whole, so someone else wrote it.
@@ -179,25 +218,35 @@ func readJSON(path string, into any) (found bool, err error) {
 		return false, local("read "+path, err)
 	}
 	if err := json.Unmarshal(data, into); err != nil {
-		// the decoder's words could quote the file, which may hold a token
-		return false, &fleet.Failure{Kind: fleet.Local, Op: "read " + path, Message: "it is not as Shoal writes it", Mend: "remove the file and run the command again"}
+		return false, foreign(path)
 	}
 	return true, nil
+}
+
+// foreign is a file that someone else wrote. The decoder's words are left out:
+// they could quote the file, which may hold a token.
+func foreign(path string) error {
+	return &fleet.Failure{Kind: fleet.Local, Op: "read " + path, Message: "it is not as Shoal writes it", Mend: "remove the file and run the command again"}
 }
 
 // replace writes a file as a whole: into a new file beside it that then takes
 // its name. A full disk or a kill leaves the old one.
 func replace(path string, data []byte, mode fs.FileMode) error {
+	return put(path, data, mode, os.Rename)
+}
+
+// put writes a new file beside path and has name give it its name.
+func put(path string, data []byte, mode fs.FileMode, name func(tmp, path string) error) error {
 	op := "write " + path
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	tmp, err := os.CreateTemp(filepath.Dir(path), newFiles)
 	if err != nil {
 		return local(op, err)
 	}
-	defer os.Remove(tmp.Name()) // nothing once it is renamed
+	defer func() { _ = os.Remove(tmp.Name()) }() // nothing once it is renamed
 	_, err = tmp.Write(data)
 	err = errors.Join(err, tmp.Chmod(mode), tmp.Sync(), tmp.Close())
 	if err == nil {
-		err = os.Rename(tmp.Name(), path)
+		err = name(tmp.Name(), path)
 	}
 	if err == nil {
 		err = syncDir(filepath.Dir(path))

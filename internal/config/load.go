@@ -100,7 +100,7 @@ func wrongName(s setting, at Origin) Problem {
 }
 
 func readBounded(path string) (string, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator names the file
+	f, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}

@@ -28,6 +28,8 @@ type Waiting struct {
 // afterwards: only a section whose jobs_total has risen since prev tells
 // anything. Sections may share a queue, so the longest counts, not the sum. A
 // restart of the runner (totals fall) makes every job of the new process news.
+// Without a reading before, nobody knows which section took the newest job:
+// then the shortest counts, for the others may be hours old.
 func ReadQueue(prev, cur fleet.Observation) Waiting {
 	before := make(map[string]int64, len(prev.Runners))
 	if prev.StartedAt == cur.StartedAt {
@@ -35,9 +37,14 @@ func ReadQueue(prev, cur fleet.Observation) Waiting {
 			before[r.Name] = r.JobsTotal
 		}
 	}
+	first := len(prev.Runners) == 0
 	var w Waiting
 	for _, r := range cur.Runners {
-		if r.QueueSize > 0 && r.JobsTotal > before[r.Name] {
+		switch {
+		case r.QueueSize <= 0 || r.JobsTotal <= before[r.Name]:
+		case w.Fresh && first:
+			w.Jobs = min(w.Jobs, r.QueueSize-1)
+		default:
 			w.Fresh, w.Jobs = true, max(w.Jobs, r.QueueSize-1)
 		}
 	}
@@ -96,9 +103,11 @@ func clamp(g fleet.Group, target int, reasons ...fleet.Reason) Raise {
 func count(g fleet.Group, self string) (busy, idle, pending int) {
 	for _, i := range g.Instances {
 		switch {
+		case i.ID == self && !i.State.IsLeaving(): // saturated, in service or not yet
+			busy++
 		case i.State.IsPending():
 			pending++
-		case i.State == fleet.InService && (i.Protected || i.ID == self):
+		case i.State == fleet.InService && i.Protected:
 			busy++
 		case i.State == fleet.InService:
 			idle++
@@ -144,6 +153,9 @@ func MayLeave(g fleet.Group, self string, inTurn bool) Leave {
 	me, ok := g.Find(self)
 	if !ok || me.State != fleet.InService {
 		return Leave{Verdict: Wait, Reasons: []fleet.Reason{fleet.Reason(fmt.Sprintf("the group shows this instance as %q", stateOf(me, ok)))}}
+	}
+	if g.Weighted {
+		return Leave{Verdict: Stay, Reasons: []fleet.Reason{"the group gives instance types weights: its desired does not count instances"}}
 	}
 	busy, idle, pending := count(g, "")
 	seen := fleet.Reason(fmt.Sprintf("%d busy, %d idle, %d pending, desired %d, minimum %d", busy, idle, pending, g.Desired, g.Min))

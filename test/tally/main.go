@@ -20,6 +20,7 @@ func main() {
 	o := options{out: os.Stdout}
 	var gate, may, leftOut string
 	flag.StringVar(&gate, "gate", "", "packages (ends of their import paths, with commas) that need -least covered")
+	flag.StringVar(&o.profile, "profile", "", "the coverage profile that the tests wrote")
 	flag.Float64Var(&o.least, "least", 90, "least coverage of those, in percent")
 	flag.BoolVar(&o.strict, "strict", false, "leaving a test out is failing")
 	flag.StringVar(&may, "may", "$^", "regular expression: reasons for which a test may be left out even so")
@@ -39,6 +40,7 @@ func main() {
 type options struct {
 	out     io.Writer
 	gate    []string
+	profile string
 	least   float64
 	strict  bool
 	may     *regexp.Regexp

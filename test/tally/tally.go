@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -27,11 +27,10 @@ type tally struct {
 	passed, failed, skipped int
 	broken                  []string // packages that failed without a failing test
 	failedIn                map[string]bool
-	covered                 map[string]float64
 }
 
 func newTally(o options) *tally {
-	return &tally{options: o, said: map[string][]string{}, failedIn: map[string]bool{}, covered: map[string]float64{}}
+	return &tally{options: o, said: map[string][]string{}, failedIn: map[string]bool{}}
 }
 
 // longestLine bounds one event: a test may print a page on one line.
@@ -61,7 +60,6 @@ func (t *tally) take(e event) {
 		t.print(e.Output)
 	case "output":
 		t.said[id] = append(t.said[id], e.Output)
-		t.cover(e)
 	case "pass", "fail", "skip":
 		if e.Test != "" {
 			t.test(e, t.said[id])
@@ -99,16 +97,9 @@ func (t *tally) pkg(e event, said []string) {
 	}
 	for _, line := range said {
 		if strings.HasPrefix(line, "ok  \t") {
-			t.print(line)
+			line, _, _ = strings.Cut(line, "\tcoverage:") // of all gated packages together: says nothing
+			t.print(strings.TrimRight(line, "\n") + "\n")
 		}
-	}
-}
-
-var coverage = regexp.MustCompile(`coverage: ([0-9.]+)% of statements`)
-
-func (t *tally) cover(e event) {
-	if m := coverage.FindStringSubmatch(e.Output); m != nil && e.Test == "" {
-		t.covered[e.Package], _ = strconv.ParseFloat(m[1], 64) // the expression lets only numbers through
 	}
 }
 
@@ -146,24 +137,34 @@ func (t *tally) close() int {
 
 // uncovered lists the gated packages with too little coverage.
 func (t *tally) uncovered() []string {
+	if len(t.gate) == 0 {
+		return nil
+	}
+	measured, err := t.measured()
+	if err != nil {
+		return []string{err.Error()}
+	}
 	var bad []string
-	for _, g := range t.gate {
-		found := false
-		for p, c := range t.covered {
-			if p != g && !strings.HasSuffix(p, "/"+g) {
-				continue
-			}
-			found = true
-			t.print(fmt.Sprintf("coverage of %s: %.1f %%\n", g, c))
-			if c < t.least {
-				bad = append(bad, fmt.Sprintf("coverage of %s is %.1f %%, and must be at least %.0f %%", g, c, t.least))
-			}
-		}
-		if !found {
-			bad = append(bad, "no coverage of "+g+" was measured")
+	for _, name := range t.gate {
+		c, found := measured.percent(name)
+		t.print(fmt.Sprintf("coverage of %s: %.1f %%\n", name, c))
+		switch {
+		case !found:
+			bad = append(bad, "no coverage of "+name+" was measured")
+		case c < t.least:
+			bad = append(bad, fmt.Sprintf("coverage of %s is %.1f %%, and must be at least %.0f %%", name, c, t.least))
 		}
 	}
 	return bad
+}
+
+func (t *tally) measured() (coverage, error) {
+	f, err := os.Open(t.profile)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readCoverage(f)
 }
 
 // missed shows what was left out, and lists what must not be.

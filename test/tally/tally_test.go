@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -18,14 +20,24 @@ const (
 {"Action":"fail","Package":"m/life","Test":"TestC"}
 {"Action":"fail","Package":"m/life"}
 `
-	ends = `{"Action":"output","Package":"m/life","Output":"coverage: 91.5% of statements\n"}
-{"Action":"output","Package":"m/life","Output":"ok  \tm/life\t0.1s\tcoverage: 91.5% of statements\n"}
+	ends = `{"Action":"output","Package":"m/life","Output":"ok  \tm/life\t0.1s\tcoverage: 91.5% of statements\n"}
 {"Action":"pass","Package":"m/life"}
 `
 	panics = `{"Action":"output","Package":"m/life","Output":"panic: oh\n"}
 {"Action":"fail","Package":"m/life"}
 `
 )
+
+// profile has one block that one of two binaries ran, one that both ran, and
+// one that none did: three of four statements.
+const profile = `mode: atomic
+m/life/a.go:1.1,2.2 2 0
+m/life/a.go:3.1,4.2 1 1
+m/life/a.go:5.1,6.2 1 0
+m/life/a.go:1.1,2.2 2 7
+m/life/a.go:3.1,4.2 1 1
+m/life/a.go:5.1,6.2 1 0
+`
 
 func TestTally(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -34,19 +46,23 @@ func TestTally(t *testing.T) {
 		code int
 		says []string
 	}{
-		"all pass":              {passes + ends, options{gate: []string{"life"}, least: 90}, 0, []string{"ok  \tm/life", "coverage of life: 91.5 %", "1 passed, 0 failed, 0 skipped\n"}},
+		"all pass":              {passes + ends, options{gate: []string{"life"}, least: 75}, 0, []string{"ok  \tm/life\t0.1s\n", "coverage of life: 75.0 %", "1 passed, 0 failed, 0 skipped\n"}},
 		"left out":              {passes + skips + ends, options{}, 0, []string{"LEFT OUT", "TestB in m/life: no moto_server on the PATH", "1 passed, 0 failed, 1 skipped\n"}},
 		"left out, but may":     {passes + skips + ends, options{strict: true, may: regexp.MustCompile("moto_server")}, 0, []string{"LEFT OUT"}},
 		"left out, strict":      {passes + skips + ends, options{strict: true}, 1, []string{"FAIL: left out where nothing may be: TestB"}},
 		"by the caller":         {passes + ends, options{strict: true, leftOut: []string{"the race detector"}}, 1, []string{"***   the race detector"}},
 		"a failure":             {passes + fails, options{}, 1, []string{"got 1, want 2", "1 passed, 1 failed, 0 skipped\n"}},
 		"a panic":               {passes + panics, options{}, 1, []string{"panic: oh", "FAIL: m/life failed outside its tests"}},
-		"too little covered":    {passes + ends, options{gate: []string{"life"}, least: 95}, 1, []string{"coverage of life is 91.5 %, and must be at least 95 %"}},
+		"too little covered":    {passes + ends, options{gate: []string{"life"}, least: 95}, 1, []string{"coverage of life is 75.0 %, and must be at least 95 %"}},
 		"coverage not measured": {passes + ends, options{gate: []string{"world"}}, 1, []string{"no coverage of world was measured"}},
 		"does not build":        {"{\"Action\":\"build-output\",\"ImportPath\":\"m\",\"Output\":\"x.go:1: syntax error\\n\"}\n{\"Action\":\"fail\",\"Package\":\"m\"}\n", options{}, 1, []string{"syntax error"}},
 		"no test at all":        {"go: no packages\n", options{}, 1, []string{"go: no packages"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			c.o.profile = filepath.Join(t.TempDir(), "cover.out")
+			if err := os.WriteFile(c.o.profile, []byte(profile), 0o600); err != nil {
+				t.Fatal(err)
+			}
 			var out bytes.Buffer
 			c.o.out = &out
 			if c.o.may == nil {

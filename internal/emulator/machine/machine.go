@@ -38,6 +38,12 @@ type Options struct {
 	Config string
 	// RunnerConfig is more of its table runner.
 	RunnerConfig string
+	// Template is the operator's part of gitlab-runner's config.toml; default a
+	// shell executor with Slots.
+	Template string
+	// Env is added to the environment of every process. SHOAL_ variables in it
+	// override what shoal.toml says.
+	Env []string
 
 	Shoal   string // the program's file; default this program's own
 	Standin string // the file that stands in for systemctl and gitlab-runner; default Shoal
@@ -73,6 +79,9 @@ func New(o Options) (*Machines, error) {
 	}
 	if o.Runner == "" {
 		o.Runner = o.Standin
+	}
+	if o.Template == "" {
+		o.Template = fmt.Sprintf(runnerTemplate, o.Slots)
 	}
 	if o.Line == nil {
 		o.Line = func(string, string, string) {}
@@ -165,7 +174,7 @@ func (m *Machines) furnish(root string) error {
 	}
 	return errors.Join(err,
 		os.WriteFile(filepath.Join(root, "etc/shoal/shoal.toml"), []byte(conf.String()), 0o600),
-		os.WriteFile(filepath.Join(root, "etc/shoal/config.template.toml"), fmt.Appendf(nil, runnerTemplate, m.Slots), 0o600),
+		os.WriteFile(filepath.Join(root, "etc/shoal/config.template.toml"), []byte(m.Template), 0o600),
 		os.WriteFile(filepath.Join(root, "etc/shoal/token"), []byte(m.Token+"\n"), 0o600))
 }
 
@@ -203,7 +212,7 @@ check_interval = 1
 // env leads an instance's processes to its own services, by the variables that
 // every AWS client honours.
 func (m *Machines) env(root, id string) []string {
-	return []string{
+	return append([]string{
 		"HOME=" + filepath.Join(root, "var/lib/gitlab-runner"),
 		"TMPDIR=" + filepath.Join(root, "tmp"),
 		"LANG=C.UTF-8",
@@ -215,7 +224,7 @@ func (m *Machines) env(root, id string) []string {
 		"SHOAL_CONFIG=" + filepath.Join(root, "etc/shoal/shoal.toml"),
 		"SHOAL_STATE_DIR=" + filepath.Join(root, "var/lib/shoal"),
 		"SHOAL_RUN_DIR=" + filepath.Join(root, "run/shoal"),
-	}
+	}, m.Env...)
 }
 
 // freePort finds a port for a runner's metrics, below those that the kernel
