@@ -16,7 +16,7 @@ import (
 // demoCommand shows a fleet on one machine.
 func (c *call) demoCommand() *cobra.Command {
 	var o demo.Options
-	var asJSON bool
+	var keep, asJSON bool
 	cmd := &cobra.Command{
 		Use:     "demo",
 		GroupID: groupHuman,
@@ -35,41 +35,50 @@ built-in stand-in.`,
   shoal demo --slots 4 --max 10
   shoal demo --keep               leave it running, and print how to talk to it`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.demo(cmd.Context(), o, asJSON) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.demo(cmd.Context(), o, keep, asJSON) },
 	}
 	flags := cmd.Flags()
 	flags.DurationVar(&o.Duration, "duration", demo.DefaultDuration, fmt.Sprintf("how long the show takes, %s to %s", demo.MinDuration, demo.MaxDuration))
 	flags.IntVar(&o.Slots, "slots", demo.DefaultSlots, "jobs that one instance runs at once, 1 to 20")
 	flags.IntVar(&o.Max, "max", demo.DefaultMax, "the group's maximum, 3 to 50 instances")
-	flags.BoolVar(&o.Keep, "keep", false, "leave everything running until Ctrl-C")
+	flags.BoolVar(&keep, "keep", false, "leave everything running until Ctrl-C")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
-func (c *call) demo(ctx context.Context, o demo.Options, asJSON bool) error {
+func (c *call) demo(ctx context.Context, o demo.Options, keep, asJSON bool) error {
 	if err := checkDemo(o); err != nil {
 		return err
 	}
 	c.show(&o, asJSON)
+	var kept error
+	if keep {
+		o.Keep = func(s demo.Summary) { kept = c.summarise(s, asJSON) }
+	}
 	summary, err := demo.Run(ctx, o)
 	if errors.Is(err, context.Canceled) {
 		return &commandError{code: life.Failed, err: errors.New("interrupted; everything is cleaned up")}
 	}
-	if err != nil {
-		return err
+	if err != nil || keep {
+		return errors.Join(err, kept)
 	}
-	if !summary.OK() {
+	return c.summarise(summary, asJSON)
+}
+
+// summarise prints what came of the demo, and picks the exit code.
+func (c *call) summarise(s demo.Summary, asJSON bool) error {
+	if !s.OK() {
 		c.code = life.Failed
 	}
 	if asJSON {
-		for _, missing := range summary.Unfinished {
+		for _, missing := range s.Unfinished {
 			fmt.Fprintln(c.Stderr, "unfinished:", missing)
 		}
-		return c.printJSON(summary)
+		return c.printJSON(s)
 	}
-	_, _ = fmt.Fprintln(c.Stdout) // a terminal that is gone has nobody to tell
-	for _, line := range summary.Lines() {
-		_, _ = fmt.Fprintln(c.Stdout, line)
+	fmt.Fprintln(c.Stdout)
+	for _, line := range s.Lines() {
+		fmt.Fprintln(c.Stdout, line)
 	}
 	return nil
 }

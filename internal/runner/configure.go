@@ -177,10 +177,14 @@ func (t *template) setSections(r fleet.Registration) error {
 		if !needsToken(table) {
 			continue
 		}
-		if next >= len(r.Runners) {
+		which := next
+		if r.Mode == fleet.ModeToken { // one runner, shared by every section as by every instance
+			which = 0
+		}
+		if which >= len(r.Runners) {
 			return t.tooFew(len(r.Runners))
 		}
-		t.setSection(i, name(r, next), r.URL, r.Runners[next])
+		t.setSection(i, name(r, next), r.URL, r.Runners[which])
 		next++
 	}
 	return nil

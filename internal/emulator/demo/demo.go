@@ -14,10 +14,13 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/emulator"
 	"github.com/shoal-ci/shoal/internal/emulator/machine"
+	"github.com/shoal-ci/shoal/internal/emulator/supervisor"
 	"github.com/shoal-ci/shoal/internal/world"
 )
 
@@ -27,9 +30,11 @@ type Options struct {
 	Duration time.Duration // of the whole show; default DefaultDuration
 	Slots    int           // jobs at once on an instance; default DefaultSlots
 	Max      int           // the group's maximum; default DefaultMax
-	Keep     bool          // leave it running until ctx ends
-	Progress io.Writer     // where it is shown
-	Live     bool          // Progress is a terminal: draw in place
+	// Keep is told what came of it, and has everything left running until ctx
+	// ends; nil ends it at once.
+	Keep     func(Summary)
+	Progress io.Writer // where it is shown
+	Live     bool      // Progress is a terminal: draw in place
 	Colour   bool
 	Width    func() int // of the terminal, in columns
 }
@@ -220,7 +225,7 @@ func (s *show) run(ctx context.Context) (Summary, error) {
 			summary.Unfinished = append(summary.Unfinished, why...)
 			s.screen.announce("over")
 			s.screen.draw(records)
-			return summary, s.keep(ctx)
+			return summary, s.keep(ctx, summary)
 		}
 	}
 }
@@ -235,37 +240,38 @@ func (s *show) say() {
 }
 
 // keep leaves everything running until the user has seen enough.
-func (s *show) keep(ctx context.Context) error {
-	if !s.Keep {
+func (s *show) keep(ctx context.Context, summary Summary) error {
+	if s.Keep == nil {
 		return nil
 	}
+	s.Keep(summary)
 	fmt.Fprintf(s.Progress, "\nStill running, until Ctrl-C. Other programs talk to it with:\n\n%s\n", s.variables())
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil // asked for: this is how a kept demo ends
-		case err := <-s.failed:
-			return err
-		case <-ticker.C:
-		}
+	select {
+	case <-ctx.Done():
+		return nil // asked for: this is how a kept demo ends
+	case err := <-s.failed:
+		return err
 	}
 }
 
-// variables lead other programs to the emulated services.
+// variables lead other programs to the emulated services, and Shoal's commands
+// to one of the instances.
 func (s *show) variables() string {
-	id := ""
+	var b strings.Builder
+	fmt.Fprintf(&b, "export CI_SERVER_URL=%s\n", s.cloud.GitLabURL())
 	for _, i := range s.cloud.Records().Instances {
-		if i.Alive() {
-			id = i.ID
+		env, err := s.machines.Environ(i.ID)
+		if err != nil {
+			continue // it has gone
 		}
+		fmt.Fprintf(&b, "# as on instance %s, whose folders are below %s:\n", i.ID, s.machines.Root(i.ID))
+		fmt.Fprintf(&b, "export PATH=%s:$PATH\n", filepath.Join(s.machines.Root(i.ID), "bin"))
+		for _, v := range env {
+			if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "AWS_") || strings.HasPrefix(name, "SHOAL_") || name == supervisor.ControlVariable {
+				fmt.Fprintf(&b, "export %s\n", v)
+			}
+		}
+		break
 	}
-	return fmt.Sprintf(`export AWS_ENDPOINT_URL=%s
-export AWS_EC2_METADATA_SERVICE_ENDPOINT=%s   # of %s
-export AWS_REGION=%s AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo
-export CI_SERVER_URL=%s
-# the instances' folders, each with etc, var, run and bin (a systemctl among them):
-export SHOAL_DEMO_DIR=%s
-`, s.cloud.AutoScalingURL(), s.cloud.MetadataURL(id), id, region, s.cloud.GitLabURL(), s.dir)
+	return b.String()
 }

@@ -110,7 +110,9 @@ func (m *Machines) Boot(id string, again bool) error {
 		return fmt.Errorf("boot instance %s: %w", id, err)
 	}
 	s, err := supervisor.New(supervisor.Options{
-		Instance: id, Root: root, Units: m.units(),
+		// Two emulations on one machine may have instances of the same id: the
+		// folder tells whose processes are whose.
+		Instance: root, Root: root, Units: m.units(),
 		Path: append([]string{filepath.Join(root, "bin")}, filepath.SplitList(os.Getenv("PATH"))...),
 		Env:  m.env(root, id), MaxRestartSec: maxRestart,
 		Log: func(unit, line string) { m.Line(id, unit, line) },
@@ -255,13 +257,22 @@ func (m *Machines) Root(id string) string { return filepath.Join(m.Dir, id) }
 // Command is a program of an instance's PATH, run in its environment from
 // outside of its units: what an operator types on it. The instance must be on.
 func (m *Machines) Command(ctx context.Context, id, name string, args ...string) (*exec.Cmd, error) {
+	env, err := m.Environ(id)
+	if err != nil {
+		return nil, fmt.Errorf("run %s: %w", name, err)
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(m.Root(id), "bin", name), args...)
+	cmd.Env = env
+	return cmd, nil
+}
+
+// Environ is an operator's environment on an instance. The instance must be on.
+func (m *Machines) Environ(id string) ([]string, error) {
 	m.mu.Lock()
 	s := m.running[id]
 	m.mu.Unlock()
 	if s == nil {
-		return nil, fmt.Errorf("run %s on instance %s: it is off", name, id)
+		return nil, fmt.Errorf("instance %s is off", id)
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(m.Root(id), "bin", name), args...)
-	cmd.Env = s.Environ()
-	return cmd, nil
+	return s.Environ(), nil
 }

@@ -117,7 +117,7 @@ func (c *controlServer) close() {
 // that the real one would. It imports next to nothing at start: the units' own
 // programs call it every few seconds.
 func Systemctl(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
-	path := getenv(controlVariable)
+	path := getenv(ControlVariable)
 	if path == "" {
 		_, _ = fmt.Fprintln(stderr, "System has not been booted with systemd as init system (PID 1). Can't operate.")
 		return 1

@@ -22,7 +22,7 @@ func (s *Supervisor) baseEnviron() []string {
 	return []string{
 		"PATH=" + strings.Join(s.options.Path, ":"),
 		"HOME=" + s.options.Root, "LANG=C.UTF-8",
-		controlVariable + "=" + s.control.path,
+		ControlVariable + "=" + s.control.path,
 	}
 }
 

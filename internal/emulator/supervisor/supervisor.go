@@ -58,13 +58,14 @@ type Supervisor struct {
 
 // instanceVariable and unitVariable mark the processes of an instance and of a
 // unit; children inherit them, whatever session or parent they end up with.
-// controlVariable tells the stand-in systemctl where its supervisor listens.
-// None begins with SHOAL_: those are Shoal's own configuration.
+// No variable of ours begins with SHOAL_: those are Shoal's own configuration.
 const (
 	instanceVariable = "EMULATED_INSTANCE"
 	unitVariable     = "EMULATED_UNIT"
-	controlVariable  = "EMULATED_SYSTEMD"
 )
+
+// ControlVariable tells the stand-in systemctl where its supervisor listens.
+const ControlVariable = "EMULATED_SYSTEMD"
 
 // bootTarget is what an instance starts at boot.
 const bootTarget = "multi-user.target"
@@ -235,9 +236,6 @@ func (s *Supervisor) State(name string) (active string, mainPID int) {
 	defer s.mu.Unlock()
 	return svc.active, svc.mainPID
 }
-
-// Units are the names of all units, sorted.
-func (s *Supervisor) Units() []string { return s.names() }
 
 // Processes are the ids of all living processes of the instance.
 func (s *Supervisor) Processes() []int {

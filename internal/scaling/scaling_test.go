@@ -1,0 +1,209 @@
+package scaling_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/scaling"
+)
+
+func reading(started float64, sections ...[2]int64) fleet.Observation {
+	o := fleet.Observation{StartedAt: started, Concurrent: 4}
+	for i, s := range sections {
+		o.Runners = append(o.Runners, fleet.RunnerReading{Name: fmt.Sprint(i), JobsTotal: s[0], QueueSize: int(s[1])})
+	}
+	return o
+}
+
+func TestReadQueue(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		prev, cur fleet.Observation
+		want      scaling.Waiting
+	}{
+		{"no gauge", reading(1, [2]int64{3, 0}), reading(1, [2]int64{4, 0}), scaling.Waiting{}},
+		{"nothing new", reading(1, [2]int64{4, 9}), reading(1, [2]int64{4, 9}), scaling.Waiting{}},
+		{"a job was taken", reading(1, [2]int64{4, 9}), reading(1, [2]int64{5, 8}), scaling.Waiting{Jobs: 7, Fresh: true}},
+		{"the last of the queue", reading(1, [2]int64{4, 9}), reading(1, [2]int64{5, 1}), scaling.Waiting{Jobs: 0, Fresh: true}},
+		{"one section's is stale", reading(1, [2]int64{4, 500}, [2]int64{7, 3}), reading(1, [2]int64{4, 500}, [2]int64{8, 3}), scaling.Waiting{Jobs: 2, Fresh: true}},
+		{"both fresh: the longest, not the sum", reading(1, [2]int64{4, 5}, [2]int64{7, 3}), reading(1, [2]int64{5, 5}, [2]int64{8, 3}), scaling.Waiting{Jobs: 4, Fresh: true}},
+		{"the runner was restarted", reading(1, [2]int64{40, 9}), reading(2, [2]int64{1, 6}), scaling.Waiting{Jobs: 5, Fresh: true}},
+		{"no reading before", fleet.Observation{}, reading(1, [2]int64{4, 9}), scaling.Waiting{Jobs: 8, Fresh: true}},
+		{"no reading before, one may be hours old", fleet.Observation{}, reading(1, [2]int64{4, 500}, [2]int64{7, 3}), scaling.Waiting{Jobs: 2, Fresh: true}},
+	} {
+		if got := scaling.ReadQueue(c.prev, c.cur); got != c.want {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}
+
+// instance parses "i-1 busy", "i-2 idle zone-b v2", "i-3 pending".
+func instance(id, what, zone, version string) fleet.Instance {
+	i := fleet.Instance{ID: id, AvailabilityZone: zone, TemplateVersion: version, Healthy: true, State: fleet.InService}
+	switch what {
+	case "busy":
+		i.Protected = true
+	case "pending":
+		i.State = fleet.PendingWait
+	case "leaving":
+		i.State = fleet.TerminatingWait
+	case "standby":
+		i.State = fleet.Standby
+	}
+	return i
+}
+
+func group(minimum, most, desired int, what ...string) fleet.Group {
+	g := fleet.Group{Name: "ci", Min: minimum, Max: most, Desired: desired}
+	for n, w := range what {
+		g.Instances = append(g.Instances, instance(fmt.Sprintf("i-%d", n), w, "a", "1"))
+	}
+	return g
+}
+
+func TestRaiseTo(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		g              fleet.Group
+		slots, waiting int
+		want           int
+		needed, atMax  bool
+	}{
+		{"nothing waits", group(0, 9, 1, "busy"), 2, 0, 1, false, false},
+		{"self counts as busy whatever its flag says", group(0, 9, 1, "idle"), 2, 1, 2, true, false},
+		{"rounded up", group(0, 9, 1, "busy"), 6, 7, 3, true, false},
+		{"one slot at least", group(0, 9, 1, "busy"), 0, 2, 3, true, false},
+		{"idle ones take it", group(0, 9, 3, "busy", "idle", "idle"), 2, 4, 3, false, false},
+		{"pending ones are in desired", group(0, 9, 3, "busy", "pending", "pending"), 2, 4, 3, false, false},
+		{"leaving and standby do not count", group(0, 9, 1, "busy", "leaving", "standby"), 1, 2, 3, true, false},
+		{"at the maximum", group(0, 2, 2, "busy", "busy"), 1, 5, 2, false, true},
+		{"up to the maximum", group(0, 4, 2, "busy", "busy"), 1, 5, 4, true, true},
+		{"desired above the maximum stays", group(0, 4, 6, "busy"), 1, 50, 6, false, true},
+	} {
+		r := scaling.RaiseTo(c.g, "i-0", c.slots, c.waiting)
+		if r.Desired != c.want || r.Needed != c.needed || r.AtMax != c.atMax || len(r.Reasons) == 0 {
+			t.Errorf("%s: %+v", c.name, r)
+		}
+	}
+}
+
+func TestStep(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		g      fleet.Group
+		want   int
+		needed bool
+		atMax  bool
+	}{
+		{"all busy", group(0, 9, 2, "idle", "busy"), 3, true, false},
+		{"an idle one", group(0, 9, 2, "busy", "idle"), 2, false, false},
+		{"one pending", group(0, 9, 2, "busy", "pending"), 2, false, false},
+		{"one not listed yet", group(0, 9, 2, "busy"), 2, false, false},
+		{"at the maximum", group(0, 1, 1, "busy"), 1, false, true},
+	} {
+		if r := scaling.Step(c.g, "i-0"); r.Desired != c.want || r.Needed != c.needed || r.AtMax != c.atMax {
+			t.Errorf("%s: %+v", c.name, r)
+		}
+	}
+}
+
+func TestMayLeave(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		g      fleet.Group
+		inTurn bool
+		want   scaling.Verdict
+	}{
+		{"alone, minimum 0", group(0, 9, 1, "idle"), true, scaling.Go},
+		{"at the minimum", group(1, 9, 1, "idle"), true, scaling.Stay},
+		{"first in order", group(1, 9, 2, "idle", "idle"), true, scaling.Go},
+		{"busy ones do not go", group(1, 9, 2, "idle", "busy"), true, scaling.Go},
+		{"desired below the instances", group(0, 9, 1, "idle", "idle"), true, scaling.Yield},
+		{"desired below, one pending", group(0, 9, 1, "idle", "pending"), true, scaling.Yield},
+		{"leaving ones do not count", group(0, 9, 1, "idle", "leaving"), true, scaling.Go},
+		{"not in service", group(0, 9, 1, "pending"), true, scaling.Wait},
+		{"not listed", group(0, 9, 1), true, scaling.Wait},
+	} {
+		if got := scaling.MayLeave(c.g, "i-0", c.inTurn); got.Verdict != c.want || len(got.Reasons) == 0 {
+			t.Errorf("%s: %+v", c.name, got)
+		}
+	}
+	g := group(1, 9, 3, "idle", "idle", "idle")
+	if got := scaling.MayLeave(g, "i-2", true); got.Verdict != scaling.Wait || got.Rank != 2 {
+		t.Errorf("third of two: %+v", got)
+	}
+	if got := scaling.MayLeave(g, "i-2", false); got.Verdict != scaling.Go {
+		t.Errorf("out of turn: %+v", got)
+	}
+	g.Weighted = true
+	if got := scaling.MayLeave(g, "i-0", true); got.Verdict != scaling.Stay {
+		t.Errorf("weighted: %+v", got)
+	}
+}
+
+func TestLeavingOrder(t *testing.T) {
+	g := fleet.Group{Instances: []fleet.Instance{
+		instance("i-9", "idle", "a", "10"), instance("i-2", "idle", "b", "10"), instance("i-5", "idle", "a", "9"),
+		instance("i-3", "busy", "a", "10"), instance("i-4", "pending", "b", "10"), instance("i-7", "idle", "b", "10"),
+	}}
+	for self, want := range map[string][]string{
+		"i-9": {"i-5", "i-9", "i-2", "i-7"}, // outdated first, then the fullest zone, then by id
+		"i-3": {"i-5", "i-3", "i-9", "i-2", "i-7"},
+	} {
+		if got := scaling.LeavingOrder(g, self); !slices.Equal(got, want) {
+			t.Errorf("for %s: %v, want %v", self, got, want)
+		}
+	}
+	g.TemplateVersion = "9" // rolled back: the group names it
+	if got := scaling.LeavingOrder(g, "i-9"); got[len(got)-1] != "i-5" {
+		t.Errorf("rolled back: %v", got)
+	}
+	for i := range g.Instances {
+		g.Instances[i].TemplateVersion = "launch-configuration"
+	}
+	g.TemplateVersion = ""
+	if got := scaling.LeavingOrder(g, "i-9"); len(got) != 4 {
+		t.Errorf("no versions: %v", got)
+	}
+}
+
+// TestProperties holds what the package promises, on groups of every shape.
+func TestProperties(t *testing.T) {
+	const seed = 7
+	r := rand.New(rand.NewPCG(seed, 0))
+	states := []string{"busy", "idle", "pending", "leaving", "standby"}
+	for n := range 20000 {
+		g := group(r.IntN(4), 0, r.IntN(12))
+		g.Max = g.Min + r.IntN(10)
+		for i := range r.IntN(8) {
+			g.Instances = append(g.Instances, instance(fmt.Sprintf("i-%d", i), states[r.IntN(len(states))], string(rune('a'+r.IntN(3))), fmt.Sprint(r.IntN(3))))
+		}
+		slots, waiting := r.IntN(5), r.IntN(30)
+		one := scaling.RaiseTo(g, "i-0", slots, waiting)
+		for _, raise := range []scaling.Raise{one, scaling.Step(g, "i-0")} {
+			if raise.Desired < g.Desired || raise.Desired > max(g.Max, g.Desired) || raise.Needed != (raise.Desired > g.Desired) {
+				t.Fatalf("seed %d, group %d %+v: %+v", seed, n, g, raise)
+			}
+		}
+		g2 := g
+		g2.Desired = one.Desired
+		if again := scaling.RaiseTo(g2, "i-0", slots, waiting); again.Needed {
+			t.Fatalf("seed %d, group %d %+v: raised twice: %+v", seed, n, g, again)
+		}
+		if l := scaling.MayLeave(g, "i-0", n%2 == 0); l.Verdict == scaling.Go && g.Desired-1 < g.Min {
+			t.Fatalf("seed %d, group %d %+v: below the minimum", seed, n, g)
+		}
+		goes := 0
+		for _, i := range g.Instances {
+			if !i.Protected && i.State == fleet.InService && scaling.MayLeave(g, i.ID, true).Verdict == scaling.Go {
+				goes++
+			}
+		}
+		if goes > max(0, g.Desired-g.Min) {
+			t.Fatalf("seed %d, group %d %+v: %d go at once", seed, n, g, goes)
+		}
+	}
+}
