@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/pelletier/go-toml/v2"
 )
 
 // kind is how the values of one sort are read, checked and written.
@@ -184,9 +186,15 @@ func parseInt(s string) (any, bool) {
 	return n, err == nil
 }
 
-// parseList takes a variable's text apart at its commas.
+// parseList takes a variable's text apart at its commas. The form that the file
+// has, in brackets, is taken too: it is what the key's own help shows.
 func parseList(s string) (any, bool) {
 	items := []any{}
+	if strings.HasPrefix(strings.TrimSpace(s), "[") {
+		var file struct{ List []any }
+		err := toml.Unmarshal([]byte("list = "+s), &file)
+		return append(items, file.List...), err == nil
+	}
 	for item := range strings.SplitSeq(s, ",") {
 		items = append(items, strings.TrimSpace(item))
 	}

@@ -175,6 +175,23 @@ func tree(t testing.TB, text string) map[string]any {
 	return m
 }
 
+// TestConfigureSharedToken: a shared token is one runner, however many sections
+// the operator writes.
+func TestConfigureSharedToken(t *testing.T) {
+	l := place(t, "[[runners]]\nexecutor='shell'\n[[runners]]\nexecutor='docker'\n")
+	r := registration(1)
+	r.Mode = fleet.ModeToken
+	if err := l.Configure(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	const shared = "url='https://gitlab.example'\nid=12\ntoken='glrt-aaaaaaaaaaaaaaaaaaaa'\n"
+	want := "listen_address='localhost:9090'\nshutdown_timeout=8\n[[runners]]\nname='ci/i-0abc'\nexecutor='shell'\n" + shared +
+		"[[runners]]\nname='ci/i-0abc-2'\nexecutor='docker'\n" + shared
+	if got := content(t, l.opts.ConfigPath); !sameTree(tree(t, got), tree(t, want)) {
+		t.Errorf("got:\n%s\nwant, but for order and spelling:\n%s", got, want)
+	}
+}
+
 func TestConfigureRefuses(t *testing.T) {
 	tests := []struct{ name, template, message, mend string }{
 		{"concurrent 0", "concurrent = 0\n", "concurrent is 0", "1 or more"},
