@@ -15,7 +15,8 @@ type keeper struct {
 	cap      time.Duration // the cap on the whole wait
 	abandons bool          // the time-out abandons the launch
 	on       bool
-	waiting  bool // a heartbeat has been accepted: an action waits
+	waiting  bool // an action waits, or may: only the answer that none does tells
+	began    bool // one was accepted ever
 	refused  bool // heartbeats are not permitted: the time-out will strike
 	next     time.Time
 	// persistent keeps asking where no action waits yet: a termination hook may
@@ -48,7 +49,10 @@ func (f *flow) keep(group, instance string, h fleet.Hook, persistent bool) {
 		action:  fleet.HookAction{Group: group, Hook: h.Name, InstanceID: instance},
 		timeout: h.HeartbeatTimeout, cap: h.GlobalTimeout,
 		abandons: h.DefaultResult != fleet.Continue,
-		on:       true, next: f.now, persistent: persistent,
+		on:       true, waiting: true, next: f.now, persistent: persistent,
+	}
+	if f.hook.cap <= 0 {
+		f.hook.cap = min(100*h.HeartbeatTimeout, 48*time.Hour)
 	}
 }
 
@@ -58,7 +62,7 @@ func (f *flow) beaten(_ Heartbeat, failure *fleet.Failure) {
 	k.next = f.now.Add(k.every())
 	switch {
 	case failure == nil:
-		k.waiting = true
+		k.waiting, k.began = true, true
 	case failure.Kind == fleet.NotWaiting:
 		k.waiting, k.on = false, k.persistent
 	case failure.Final():

@@ -18,18 +18,21 @@ type illness struct {
 	lasted time.Duration // so far
 	after  time.Duration // how long an own reason is borne; 0 until it is one
 	next   time.Time     // not before: have it replaced
+	turn   time.Duration // after the first in leaving order
 	marked time.Time     // reported Unhealthy
 }
 
 const (
 	// illTurn is the distance between two instances of one fleet that act on the
-	// same illness: the one before is seen in the activities by then.
-	illTurn = 30 * time.Second
+	// same illness: the one before is listed as Unhealthy by then.
+	illTurn = 15 * time.Second
 	// illPause is the time in which one fleet replaces one instance for one reason.
 	illPause = 10 * time.Minute
 	// sharedAfter is how long a shared illness lasts before it is said: shorter
 	// ones are hiccups.
 	sharedAfter = time.Minute
+	// unreadableAfter is how long a runner may be silent before it is said.
+	unreadableAfter = 20 * time.Second
 	// markedPause is how long the group may take to act on an Unhealthy report.
 	markedPause = 5 * time.Minute
 	// unhealthyCause is how the group's activities word a replacement after
@@ -77,15 +80,32 @@ const (
 // unreadable is a reading that failed: the runner is dead, or cannot be watched.
 func (s *Monitor) unreadable(f *fleet.Failure) {
 	passed := s.lookedAt()
-	s.fails(Warn, "cannot read gitlab-runner's metrics, trying again", f)
+	level := Debug // a runner that starts, or is restarted, is no news
+	if s.ill.lasted >= unreadableAfter {
+		level = Warn
+	}
+	s.fails(level, "cannot read gitlab-runner's metrics, trying again", f)
 	s.sick(reasonUnreadable, true)
 	s.ails(passed)
 	s.saturated = false
-	if s.ill.due(s.now) {
+	switch {
+	case s.ill.due(s.now):
 		s.goTo(s.known(illLook))
+	case s.now.Sub(s.revived) >= reviveAgain:
+		s.goTo(monUnit)
+	default:
+		s.rest()
+	}
+}
+
+// gotUnit starts a runner that nobody else will start. The unit's own condition
+// keeps it down where the drain has just begun.
+func (s *Monitor) gotUnit(u fleet.UnitState) {
+	if u.Running() {
+		s.rest()
 		return
 	}
-	s.rest()
+	s.goTo(monRevive)
 }
 
 // unableToInit is an instance that is not registered: init is at work, or has
@@ -116,9 +136,13 @@ func (s *Monitor) well() {
 }
 
 func (s *Monitor) sick(why fleet.Reason, own bool) {
-	if s.ill.why != why {
-		s.ill = illness{why: why, own: own, after: s.set.UnhealthyAfter, next: s.ill.next, marked: s.ill.marked, lasted: s.ill.lasted}
+	if s.ill.why == why {
+		return
 	}
+	if own && !s.ill.own { // an hour without GitLab is no part of an illness of one's own
+		s.ill.lasted = 0
+	}
+	s.ill.why, s.ill.own, s.ill.after = why, own, s.set.UnhealthyAfter
 }
 
 // ails counts the illness on, and says a shared one once.
@@ -157,11 +181,23 @@ func (s *Monitor) gotIll(r Result) {
 }
 
 // gotIllListing waits for this instance's turn: where several are ill at the
-// same time, each leaves the one before it time to show in the activities.
+// same time, each leaves the one before it time to show, in the listing at once
+// and in the activities when the group has begun to replace it. Their flags do
+// not count: a runner that died busy is still protected.
 func (s *Monitor) gotIllListing(g fleet.Group) {
 	self := s.find.who.Identity.InstanceID
-	rank := max(0, slices.Index(scaling.LeavingOrder(g, self), self))
-	if wait := s.ill.after + time.Duration(rank)*illTurn - s.ill.lasted; wait > 0 {
+	all := slices.Clone(g.Instances)
+	for i := range all {
+		all[i].Protected = false
+		if all[i].ID != self && !all[i].Healthy && all[i].State == fleet.InService {
+			s.ill.next = s.now.Add(illTurn)
+			s.rest()
+			return
+		}
+	}
+	g.Instances = all
+	s.ill.turn = time.Duration(max(0, slices.Index(scaling.LeavingOrder(g, self), self))) * illTurn
+	if wait := s.ill.after + s.ill.turn - s.ill.lasted; wait > 0 {
 		s.ill.next = s.now.Add(wait)
 		s.rest()
 		return
@@ -176,7 +212,7 @@ func (s *Monitor) gotActivities(all []fleet.Activity) {
 		since := s.now.Sub(a.Start)
 		if a.InstanceID != s.find.who.Identity.InstanceID && since < illPause && strings.Contains(strings.ToLower(a.Cause), unhealthyCause) {
 			s.say(Info, "not replaced yet", s.ill.why, fleet.Reason(fmt.Sprintf("instance %s was replaced %s ago: one in %s", a.InstanceID, since.Round(time.Second), illPause)))
-			s.ill.next = s.now.Add(illPause - max(0, since))
+			s.ill.next = s.now.Add(illPause - max(0, since) + s.ill.turn) // in turn, or all who waited act together
 			s.rest()
 			return
 		}
@@ -186,6 +222,10 @@ func (s *Monitor) gotActivities(all []fleet.Activity) {
 
 func (s *Monitor) failedIll(f *fleet.Failure) {
 	s.fails(levelOf(f), "cannot have this instance replaced, trying again", f)
-	s.ill.next = s.now.Add(max(2*illTurn, f.RetryAfter))
+	pause := max(time.Minute, f.RetryAfter)
+	if f.Final() { // an operator mends it: not a call a minute for as long as that takes
+		pause = illPause
+	}
+	s.ill.next = s.now.Add(pause)
 	s.rest()
 }

@@ -240,12 +240,14 @@ func (s *Init) failedUndo(f *fleet.Failure) {
 	case s.phase == undoRunner && alreadyGone(f):
 		s.undone()
 	case s.phase == undoAbandon && f.Kind == fleet.NotWaiting:
+		s.hook.waiting = false
 		s.abandoned()
 	case s.now.Sub(s.undoing) < undoPatience && !f.Final():
 		s.fails(Warn, "trying again", f)
 		s.again(f)
 	case s.phase == undoAbandon:
 		s.fails(Error, "cannot abandon the launch: its hook will time out", f)
+		s.hook.waiting = false
 		s.abandoned()
 	case s.phase == undoRunner:
 		s.fails(Error, fmt.Sprintf("runner %q stays behind in GitLab", s.description()), f)

@@ -56,6 +56,7 @@ const (
 	leaveLast      phase = "leave: last reading"
 	leaveStop      phase = "leave: stop runner"
 	leaveStopped   phase = "leave: stopped"
+	leaveOwner     phase = "leave: flags again"
 	leaveTerminate phase = "leave: terminate"
 	leaveCheck     phase = "leave: check"
 	backFlags      phase = "back: flags"
@@ -81,7 +82,7 @@ func (s *Monitor) askLeave() Action {
 		return ReadUnit{UnitRunner}
 	case leaveTerminate:
 		return TerminateSelf{s.find.who.Identity.InstanceID, true}
-	case leaveFlags, backFlags:
+	case leaveFlags, leaveOwner, backFlags:
 		return ReadFlags{}
 	case backResume:
 		return ResumeRunner{}
@@ -99,7 +100,7 @@ func (s *Monitor) gotLeave(r Result) {
 		s.gotHeldReading(value[fleet.Observation](r))
 	case leaveLast:
 		s.gotLastReading(value[fleet.Observation](r))
-	case leaveFlags:
+	case leaveFlags, leaveOwner:
 		s.gotLeaveFlags(value[fleet.Flags](r))
 	case leaveStopped:
 		s.gotStopped(value[fleet.UnitState](r))
@@ -110,7 +111,7 @@ func (s *Monitor) gotLeave(r Result) {
 	case backFlags:
 		s.gotBackFlags(value[fleet.Flags](r))
 	case backUnit:
-		s.goTo(map[bool]phase{true: backReload, false: backStart}[value[fleet.UnitState](r).Running()])
+		s.gotBackUnit(value[fleet.UnitState](r))
 	default:
 		s.stepLeave()
 	}
@@ -171,7 +172,7 @@ func (s *Monitor) later(l Level, what string, reasons []fleet.Reason) {
 		l = Debug
 	}
 	s.say(l, what, reasons...)
-	s.leave.again = s.now.Add(min(leaveWait<<min(s.leave.waited, 5), leaveWaitMost))
+	s.leave.again = s.now.Add(min(min(leaveWait, s.set.IdleThreshold)<<min(s.leave.waited, 5), leaveWaitMost))
 	s.leave.waited++
 	s.goTo(monAct)
 }
@@ -213,7 +214,8 @@ func (s *Monitor) gotSecondListing(g fleet.Group) {
 }
 
 // gotLeaveFlags: once a notice stands the drain owns the runner, and going into
-// Standby is no time to leave.
+// Standby is no time to leave. It is asked before the runner is stopped, and
+// once more before the call that lowers desired.
 func (s *Monitor) gotLeaveFlags(f fleet.Flags) {
 	switch {
 	case f.Notice != nil:
@@ -221,6 +223,8 @@ func (s *Monitor) gotLeaveFlags(f fleet.Flags) {
 	case f.Standby:
 		s.leave = leaving{}
 		s.rest()
+	case s.phase == leaveOwner:
+		s.goTo(leaveTerminate)
 	default:
 		s.goTo(leaveLast)
 	}
@@ -238,7 +242,7 @@ func (s *Monitor) gotLastReading(o fleet.Observation) {
 func (s *Monitor) gotStopped(u fleet.UnitState) {
 	switch {
 	case !u.Running():
-		s.goTo(leaveTerminate)
+		s.goTo(leaveOwner)
 	case s.now.After(s.leave.until):
 		s.leave.again = s.now.Add(leaveWaitMost)
 		s.back(Error, fleet.Reason(fmt.Sprintf("gitlab-runner did not stop within %s though it has no job", stopTimeout)))
@@ -290,6 +294,21 @@ func (s *Monitor) gotBackFlags(f fleet.Flags) {
 	s.goTo(backResume)
 }
 
+// gotBackUnit has the runner read its sections again, or starts it. One that is
+// still stopping has taken a job in the last instant: it finishes that job, and
+// is started when its metrics have gone.
+func (s *Monitor) gotBackUnit(u fleet.UnitState) {
+	switch {
+	case u.Active == "deactivating":
+		s.forget()
+		s.rest()
+	case u.Running():
+		s.goTo(backReload)
+	default:
+		s.goTo(backStart)
+	}
+}
+
 func (s *Monitor) failedLeave(f *fleet.Failure) {
 	switch s.phase {
 	case leaveLook, leaveYield:
@@ -306,9 +325,12 @@ func (s *Monitor) failedLeave(f *fleet.Failure) {
 			return
 		}
 		s.again(f)
-	case leaveFlags, backFlags, backResume, backUnit, backReload, backStart:
+	case leaveFlags, leaveOwner:
 		s.fails(Warn, "trying again", f)
 		s.again(f)
+	case backFlags, backResume, backUnit, backReload, backStart: // from the flags on: a notice may stand by then
+		s.fails(Warn, "trying again", f)
+		s.goToAfter(backFlags, s.set.Period)
 	case leaveStopped, leaveWatch:
 		if s.now.Before(s.leave.until) {
 			s.goToAfter(s.phase, holdPeriod)

@@ -23,7 +23,8 @@ import (
 // Machine is what an interpreter drives: one verb.
 type Machine[S any] interface {
 	// Step returns the state after e and what is to be done: any number of Says,
-	// then exactly one effect, Sleep or Exit.
+	// then exactly one effect, Sleep or Exit. now must not go back between steps:
+	// time.Now's monotonic reading does not, whatever is done to the clock.
 	Step(e Event, now time.Time) (S, []Action)
 }
 
@@ -145,5 +146,5 @@ func (b *backoff) next() time.Duration {
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 	z = (z ^ z>>27) * 0x94d049bb133111eb
 	z ^= z >> 31
-	return d/2 + time.Duration(z%uint64(d/2+1))
+	return d/2 + time.Duration(z%uint64(d/2+1)) //nolint:gosec // between a half and fifteen seconds
 }

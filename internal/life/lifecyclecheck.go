@@ -26,16 +26,25 @@ type LifecycleCheck struct {
 	set     LifecycleCheckSettings
 	flags   fleet.Flags
 	notice  fleet.Notice
-	unknown int       // looks in a row that the metadata service did not answer
-	rare    time.Time // when the slow signs are due
+	unknown int            // looks in a row that the metadata service did not answer
+	spot    *fleet.Failure // of the spot path in this look
+	rare    time.Time      // when the slow signs are due
+	initAt  time.Time      // runner-init.service was last started
 }
 
 const (
 	// rarePeriod is for rebalance recommendations and maintenance: they come
 	// minutes to days ahead.
 	rarePeriod = 30 * time.Second
+	// noticeAgain is the pause before a notice is written again: of a spot
+	// instance's two minutes none is to spare.
+	noticeAgain = time.Second
 	// unknownWarn is how many unanswered looks in a row are worth a line.
 	unknownWarn = 3
+	// initAgain is how often runner-init.service is started while an instance
+	// that left the warm pool is not registered: one that was refused would be
+	// refused every five seconds.
+	initAgain = time.Minute
 )
 
 // NewLifecycleCheck returns the machine before its first event.
@@ -97,10 +106,15 @@ func (s *LifecycleCheck) got(r Result) {
 	case checkFlags:
 		s.gotFlags(value[fleet.Flags](r))
 	case checkSpot:
+		s.spot = nil
 		s.answered()
 		s.gotSpot(value[*fleet.SpotAction](r))
 	case checkTarget:
-		s.answered()
+		if s.spot == nil {
+			s.answered()
+		} else {
+			s.fails(Warn, partly, s.spot)
+		}
 		s.gotTarget(value[fleet.LifecycleState](r))
 	case checkRebalance:
 		s.gotRebalance(value[bool](r))
@@ -119,32 +133,48 @@ func (s *LifecycleCheck) failed(f *fleet.Failure) {
 	switch s.phase {
 	case checkWrite: // the one thing that must not be skipped
 		s.fails(Error, "cannot write the notice, trying again", f)
-		s.again(f)
+		s.goToAfter(checkWrite, min(s.set.Period, noticeAgain))
+		return
+	case checkFlags: // a file that nobody can read must not hide what the metadata says
+		s.fails(Warn, "cannot read the run directory, looking at the metadata all the same", f)
+		s.goTo(checkSpot)
 		return
 	case checkSpot:
-		s.unknown++
-		if s.unknown >= unknownWarn {
-			s.fails(Warn, "the metadata service does not answer: unknown is no notice, looking again", f)
-		}
+		s.spot = f
 		s.goTo(checkTarget) // a spot path that hangs must not hide the target state
 		return
-	case checkTarget, checkRebalance, checkMaintenance:
-		if s.unknown > 0 {
-			s.goToAfter(checkFlags, s.set.Period)
-			return
-		}
-		s.fails(Warn, "part of the metadata is not answered: unknown is no notice, looking again", f)
+	case checkTarget:
+		s.noTarget(f)
+	case checkRebalance, checkMaintenance:
+		s.fails(Warn, partly, f)
 	default:
 		s.fails(Warn, "trying again", f)
 	}
 	s.rest()
 }
 
+const partly = "part of the metadata is not answered: unknown is no notice, looking again"
+
+// noTarget is a look without the target state; without the spot path as well it
+// is the service that does not answer, and a few such looks are no news.
+func (s *LifecycleCheck) noTarget(f *fleet.Failure) {
+	if s.spot == nil {
+		s.fails(Warn, partly, f)
+		return
+	}
+	s.unknown++
+	if s.unknown >= unknownWarn {
+		s.fails(Warn, "the metadata service does not answer: unknown is no notice, looking again", f)
+	}
+}
+
 func (s *LifecycleCheck) answered() {
 	if s.unknown >= unknownWarn {
 		s.say(Info, "the metadata service answers again", fleet.Reason(fmt.Sprintf("after %d unanswered looks", s.unknown)))
 	}
-	s.unknown, s.said = 0, ""
+	if s.unknown > 0 { // else said stands: one path may be ill while the others answer
+		s.unknown, s.said = 0, ""
+	}
 }
 
 func (s *LifecycleCheck) gotFlags(f fleet.Flags) {
@@ -175,7 +205,8 @@ func (s *LifecycleCheck) gotTarget(target fleet.LifecycleState) {
 	case (target == fleet.Standby) != s.flags.Standby && (target == fleet.Standby || target == fleet.InService):
 		s.say(Info, "standby "+map[bool]string{true: "begins", false: "ends"}[target == fleet.Standby], fleet.Reason(source+string(target)))
 		s.goTo(checkStandby)
-	case target == fleet.InService && s.flags.Warmed && !s.flags.Registered:
+	case target == fleet.InService && s.flags.Warmed && !s.flags.Registered && s.now.Sub(s.initAt) >= initAgain:
+		s.initAt = s.now
 		s.say(Info, "start "+UnitInit, fleet.Reason("the instance leaves the warm pool"), fleet.Reason(source+string(target)))
 		s.goTo(checkInit)
 	case !s.now.Before(s.rare):
@@ -198,8 +229,11 @@ func (s *LifecycleCheck) gotMaintenance(events []fleet.MaintenanceEvent) {
 	for _, e := range events {
 		ends := e.Code == "instance-stop" || e.Code == "instance-retirement"
 		if s.set.LeaveOnMaintenance && ends && e.State == "active" {
-			deadline := e.NotBefore
-			s.write(fleet.NoticeMaintenance, &deadline, fmt.Sprintf("metadata events/maintenance/scheduled: %s %s", e.ID, e.Code))
+			var deadline *time.Time
+			if at := e.NotBefore; !at.IsZero() { // a date that is not told is not the year 1
+				deadline = &at
+			}
+			s.write(fleet.NoticeMaintenance, deadline, fmt.Sprintf("metadata events/maintenance/scheduled: %s %s", e.ID, e.Code))
 			return
 		}
 	}

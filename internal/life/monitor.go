@@ -40,11 +40,14 @@ type Monitor struct {
 	seen   bool              // there was a reading
 	looked time.Time         // when the runner was last looked at, or tried to be
 
-	idle      time.Duration // without a job so far
-	protected bool
-	protectAt time.Time // not before: after a failed call
-	scaledAt  time.Time // scale-up was last started
-	saturated bool
+	idle         time.Duration // without a job so far
+	protected    bool
+	unsure       bool      // whether the group knows of it: an earlier run's word, or an answer that was lost
+	protectAt    time.Time // not before: after a failed call
+	protectTries int       // failed calls in a row
+	revived      time.Time // the runner was last found dead and started
+	scaledAt     time.Time // scale-up was last started
+	saturated    bool
 
 	leave leaving
 	ill   illness
@@ -57,6 +60,14 @@ const (
 	// protectAgain is the pause after a failed change of the protection: it is a
 	// hint, and promise 1 does not rest on it.
 	protectAgain = time.Minute
+	// protectSoon and protectTries are for the seconds in which a new instance runs
+	// its first job but is not in service yet.
+	protectSoon  = 2 * time.Second
+	protectTries = 6
+	// reviveAgain is how often a runner that does not run is started. systemd
+	// restarts one that crashed, but not one that was stopped: by a leave that was
+	// cut short, or by hand.
+	reviveAgain = time.Minute
 )
 
 // NewMonitor returns the machine before its first event.
@@ -74,6 +85,8 @@ const (
 	monUnmark    phase = "unmark protected"
 	monUnprotect phase = "unprotect"
 	monScaleUp   phase = "start scale-up"
+	monUnit      phase = "look at runner"
+	monRevive    phase = "start runner"
 	monHold      phase = "standby: hold"
 	monHoldHUP   phase = "standby: reload"
 )
@@ -117,6 +130,10 @@ func (s *Monitor) ask() Action {
 		return SetFlag{FlagProtected, false}
 	case monScaleUp:
 		return StartUnit{UnitScaleUp}
+	case monUnit:
+		return ReadUnit{UnitRunner}
+	case monRevive:
+		return StartUnit{UnitRunner}
 	case monHold:
 		return HoldRunner{}
 	case monHoldHUP:
@@ -137,11 +154,11 @@ func (s *Monitor) choose() phase {
 	switch {
 	case s.saturated && s.now.Sub(s.scaledAt) >= scaleUpAgain:
 		return monScaleUp
-	case busy && !s.protected && !s.now.Before(s.protectAt):
+	case busy && (!s.protected || s.unsure) && !s.now.Before(s.protectAt):
 		return s.known(monMark)
 	case !busy && s.protected && s.idle >= s.set.UnprotectAfter && !s.now.Before(s.protectAt):
 		return s.known(monUnprotect)
-	case s.ill.due(s.now):
+	case s.ill.due(s.now) && !busy: // jobs that run are run to their end
 		return s.known(illLook)
 	case s.wantsToLeave():
 		return s.known(leaveLook)
@@ -176,11 +193,11 @@ func (s *Monitor) got(r Result) {
 	case monMark:
 		s.goTo(monProtect)
 	case monProtect:
-		s.protected = true
+		s.protected, s.unsure = true, false
 		s.say(Info, "set scale-in protection", fleet.Reason(fmt.Sprintf("%d of %d slots are busy", s.last.Running(), s.last.Slots())))
 		s.goTo(monAct)
 	case monUnprotect:
-		s.protected = false
+		s.protected, s.unsure = false, false
 		s.say(Info, "cleared scale-in protection", fleet.Reason(fmt.Sprintf("no job for %s", s.idle.Round(time.Second))))
 		s.goTo(monUnmark)
 	case monUnmark:
@@ -188,6 +205,12 @@ func (s *Monitor) got(r Result) {
 	case monScaleUp:
 		s.scaledAt = s.now
 		s.goTo(monAct)
+	case monUnit:
+		s.gotUnit(value[fleet.UnitState](r))
+	case monRevive:
+		s.revived = s.now
+		s.say(Warn, "started gitlab-runner", "it did not run, though this instance is registered and stays")
+		s.rest()
 	case monHold:
 		s.goTo(monHoldHUP)
 	case monHoldHUP:
@@ -203,7 +226,7 @@ func (s *Monitor) gotFlags(f fleet.Flags) {
 	was := s.flags
 	s.flags = f
 	if !s.seen && f.Protected { // an earlier run of this machine set it
-		s.protected = true
+		s.protected, s.unsure = true, true
 	}
 	switch {
 	case f.Notice != nil: // the drain owns the runner now
@@ -270,9 +293,10 @@ func (s *Monitor) failed(f *fleet.Failure) {
 	case monMetrics:
 		s.unreadable(f)
 	case monProtect, monUnprotect, monMark, monUnmark:
-		s.fails(levelOf(f), "cannot change the scale-in protection, trying again", f)
-		s.protectAt = s.now.Add(max(protectAgain, f.RetryAfter))
-		s.goTo(monAct)
+		if s.phase == monProtect && !f.Final() { // it may have taken effect: it must be cleared, too
+			s.protected, s.unsure = true, true
+		}
+		s.failedProtect(f)
 	case monScaleUp:
 		s.fails(Error, "cannot start "+UnitScaleUp, f)
 		s.scaledAt = s.now
@@ -282,6 +306,10 @@ func (s *Monitor) failed(f *fleet.Failure) {
 		s.protectAt, s.leave.again = s.now.Add(protectAgain), s.now.Add(protectAgain)
 		s.ill.next = s.now.Add(protectAgain)
 		s.rest()
+	case monUnit, monRevive:
+		s.revived = s.now
+		s.fails(Warn, "cannot start gitlab-runner, trying again", f)
+		s.rest()
 	case monFlags, monHold, monHoldHUP:
 		s.fails(Warn, "trying again", f)
 		s.rest()
@@ -290,6 +318,19 @@ func (s *Monitor) failed(f *fleet.Failure) {
 	default:
 		s.failedLeave(f)
 	}
+}
+
+// failedProtect: an instance that is not in service yet cannot be protected, and
+// will be soon: that is worth a line only when it lasts.
+func (s *Monitor) failedProtect(f *fleet.Failure) {
+	level, pause := levelOf(f), protectAgain
+	if !f.Final() && s.protectTries < protectTries {
+		level, pause = Debug, protectSoon
+	}
+	s.protectTries++
+	s.fails(level, "cannot change the scale-in protection, trying again", f)
+	s.protectAt = s.now.Add(max(pause, f.RetryAfter))
+	s.goTo(monAct)
 }
 
 // levelOf is Error where someone must act, else Warn.

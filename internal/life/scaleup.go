@@ -2,6 +2,7 @@ package life
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
@@ -168,9 +169,9 @@ func (s *ScaleUp) gotGroup(g fleet.Group) {
 		s.raise = scaling.RaiseTo(g, self, s.reading.Slots(), s.queue.Jobs)
 	}
 	if s.raise.AtMax && !s.atMax {
-		s.say(Warn, fmt.Sprintf("group %q is at its maximum of %d", g.Name, g.Max), append(s.raise.Reasons, "raise the group's maximum if jobs wait too long")...)
+		s.say(Warn, fmt.Sprintf("group %q is at its maximum of %d", g.Name, g.Max), slices.Concat(s.raise.Reasons, []fleet.Reason{"raise the group's maximum if jobs wait too long"})...)
 	}
-	s.atMax = s.raise.AtMax
+	s.atMax = s.atMax || s.raise.AtMax
 	s.pace()
 	if s.raise.Needed {
 		s.goTo(scaleRaise)

@@ -29,23 +29,28 @@ type UnregisterSettings struct {
 // after that, and that it may be killed and run again at any point.
 type Unregister struct {
 	flow
-	set      UnregisterSettings
-	find     finder
-	started  time.Time
-	notice   fleet.Notice
-	holding  bool // sections are out, polls in flight may end
-	holdEnd  time.Time
-	clean    int
-	stopped  bool // the stop of the runner was asked for
-	termed   time.Time
-	killed   bool
-	looks    int
-	spotAt   time.Time // when a spot notice is looked for
-	group    bool      // who and hook have been looked for
-	reg      *fleet.Registration
-	regStart time.Time
-	left     bool // a runner stays behind
-	tries    int
+	set       UnregisterSettings
+	find      finder
+	started   time.Time
+	notice    fleet.Notice
+	holding   bool // sections are out, polls in flight may end
+	holdEnd   time.Time
+	clean     int
+	stopped   time.Time // the stop of the runner was last asked for
+	initEnd   time.Time // init's end is waited for no longer
+	termed    time.Time
+	killed    bool
+	looks     int
+	spotAt    time.Time // when a spot notice is looked for
+	group     bool      // who and hook have been found out
+	late      bool      // the drain is over
+	replaced  bool      // the replacement was started, or cannot be
+	groupAt   time.Time // not before: look for them again
+	reg       *fleet.Registration
+	regStart  time.Time
+	left      bool // a runner stays behind
+	tries     int
+	termTried bool // once, and it failed
 }
 
 const (
@@ -61,8 +66,27 @@ const (
 	// instance in the middle of a long drain.
 	spotPeriod = 5 * time.Second
 	// findTries bounds the search for group and hook before the drain goes on
-	// without; it is taken up again afterwards.
+	// without.
 	findTries = 2
+	// findAgain is the pause until the drain takes that search up again: a hook
+	// that is not found is not extended, and would cut the drain.
+	findAgain = 10 * time.Second
+	// replaceTries bounds the tries to start the replacement, replaceAgain is the
+	// pause between them.
+	replaceTries = 5
+	replaceAgain = 3 * time.Second
+	// initPatience bounds the wait for init's end: longer than any of its actions
+	// takes. One that still runs could keep a runner that it has just made, or
+	// start one, behind the drain's back.
+	initPatience = 25 * time.Second
+	// stopAgain is when a runner that runs on as if nobody had asked is asked once
+	// more: someone started it in that moment.
+	stopAgain = 5 * time.Second
+	// hookPatience is how long after the notice a termination hook may take to
+	// begin to wait: the metadata tell of it first.
+	hookPatience = 30 * time.Second
+	// gitlabMargin is left of EC2's deadline for completing the hook.
+	gitlabMargin = 5 * time.Second
 	// deadlineGrace is how long after the deadline the runner's end is waited
 	// for: EC2 is then a little late, and the rest may still be done.
 	deadlineGrace = 30 * time.Second
@@ -77,28 +101,27 @@ func NewUnregister(set UnregisterSettings) Unregister {
 }
 
 const (
-	unregNotice    phase = "notice"
-	unregWrite     phase = "write notice"
-	unregUnmark    phase = "unmark registered"
-	unregStopInit  phase = "stop init"
-	unregUnit      phase = "look at runner"
-	unregHold      phase = "hold"
-	unregReload    phase = "reload"
-	unregStop      phase = "stop runner"
-	unregFind      phase = "find group"
-	unregReplace   phase = "start the replacement"
-	unregHooks     phase = "hooks"
-	unregHeld      phase = "watch held runner"
-	unregDrain     phase = "drain"
-	unregSpot      phase = "look for a spot notice"
-	unregTerm      phase = "end the jobs"
-	unregKill      phase = "kill the jobs"
-	unregRead      phase = "read registration"
-	unregDelete    phase = "unregister"
-	unregForget    phase = "forget registration"
-	unregFindLate  phase = "find group late"
-	unregHooksLate phase = "hooks late"
-	unregComplete  phase = "complete hook"
+	unregNotice   phase = "notice"
+	unregWrite    phase = "write notice"
+	unregUnmark   phase = "unmark registered"
+	unregStopInit phase = "stop init"
+	unregInit     phase = "wait for init's end"
+	unregUnit     phase = "look at runner"
+	unregHold     phase = "hold"
+	unregReload   phase = "reload"
+	unregStop     phase = "stop runner"
+	unregFind     phase = "find group"
+	unregReplace  phase = "start the replacement"
+	unregHooks    phase = "hooks"
+	unregHeld     phase = "watch held runner"
+	unregDrain    phase = "drain"
+	unregSpot     phase = "look for a spot notice"
+	unregTerm     phase = "end the jobs"
+	unregKill     phase = "kill the jobs"
+	unregRead     phase = "read registration"
+	unregDelete   phase = "unregister"
+	unregForget   phase = "forget registration"
+	unregComplete phase = "complete hook"
 )
 
 // Step implements Machine.
@@ -126,6 +149,8 @@ func (s *Unregister) ask() Action {
 		return SetFlag{FlagRegistered, false}
 	case unregStopInit:
 		return StopUnit{UnitInit}
+	case unregInit:
+		return ReadUnit{UnitInit}
 	case unregUnit, unregDrain:
 		return ReadUnit{UnitRunner}
 	case unregHold:
@@ -148,11 +173,11 @@ func (s *Unregister) ask() Action {
 
 func (s *Unregister) askLate() Action {
 	switch s.phase {
-	case unregFind, unregFindLate:
+	case unregFind:
 		return s.find.ask()
 	case unregReplace:
 		return TerminateSelf{s.find.who.Identity.InstanceID, false}
-	case unregHooks, unregHooksLate:
+	case unregHooks:
 		return DescribeHooks{s.find.who.Group}
 	case unregRead:
 		return ReadRegistration{}
@@ -165,13 +190,15 @@ func (s *Unregister) askLate() Action {
 }
 
 func (s *Unregister) got(r Result) {
-	if r.Failure != nil {
+	if r.Failure != nil && s.phase != unregFind {
 		s.failed(r.Failure)
 		return
 	}
 	switch s.phase {
 	case unregNotice:
 		s.gotFlags(value[fleet.Flags](r))
+	case unregInit:
+		s.gotInit(value[fleet.UnitState](r))
 	case unregUnit:
 		s.gotUnit(value[fleet.UnitState](r))
 	case unregDrain:
@@ -180,10 +207,13 @@ func (s *Unregister) got(r Result) {
 		s.gotSpot(value[*fleet.SpotAction](r))
 	case unregHeld:
 		s.gotHeld(value[fleet.Observation](r))
-	case unregFind, unregFindLate:
-		_ = s.find.got(r) // it has no failure
+	case unregFind:
+		if f := s.find.got(r); f != nil {
+			s.failed(f)
+			return
+		}
 		s.gotWho()
-	case unregHooks, unregHooksLate:
+	case unregHooks:
 		s.gotHooks(value[[]fleet.Hook](r))
 	case unregRead:
 		s.gotRegistration(value[*fleet.Registration](r))
@@ -200,10 +230,13 @@ func (s *Unregister) got(r Result) {
 func (s *Unregister) goOn() {
 	switch s.phase {
 	case unregWrite:
-		s.goTo(unregUnmark)
-	case unregUnmark:
 		s.goTo(unregStopInit)
 	case unregStopInit:
+		s.initEnd = s.now.Add(initPatience)
+		s.goTo(unregInit)
+	case unregInit:
+		s.goTo(unregUnmark)
+	case unregUnmark:
 		s.goTo(unregUnit)
 	case unregHold:
 		s.goTo(unregReload)
@@ -211,9 +244,10 @@ func (s *Unregister) goOn() {
 		s.holding, s.holdEnd = true, s.now.Add(s.set.HoldTimeout)
 		s.lookForGroup()
 	case unregStop:
-		s.stopped, s.holding, s.looks = true, false, 0
+		s.stopped, s.holding, s.looks = s.now, false, 0
 		s.lookForGroup()
 	case unregReplace:
+		s.replaced = true
 		s.say(Info, "start the replacement: terminate without decrement", fleet.Reason(s.notice.Source))
 		s.goTo(unregHooks)
 	case unregTerm:
@@ -241,8 +275,11 @@ func (s *Unregister) gotFlags(f fleet.Flags) {
 	switch {
 	case f.Notice != nil:
 		s.notice = *f.Notice
+		// from here on by this process's own clock: a wall clock that is set while
+		// jobs end must not look like the end of the hook's cap
+		s.notice.SeenAt = s.now.Add(-max(0, s.now.Sub(s.notice.SeenAt)))
 		s.say(Info, fmt.Sprintf("drain and unregister (%s)", s.notice.Kind), fleet.Reason(s.notice.Source), s.timeLeft())
-		s.goTo(unregUnmark)
+		s.goTo(unregStopInit)
 	case s.set.Now:
 		s.notice = fleet.Notice{Kind: fleet.NoticeOperator, SeenAt: s.now, Source: "shoal unregister --now"}
 		if s.set.Within > 0 {
@@ -255,178 +292,15 @@ func (s *Unregister) gotFlags(f fleet.Flags) {
 	}
 }
 
-// deadline is when the instance goes whatever is done: EC2's, or the end of
-// the hook's cap, or of a hook that cannot be kept.
-func (s *Unregister) deadline() (time.Time, bool) {
-	var d time.Time
-	earlier := func(t time.Time) {
-		if d.IsZero() || t.Before(d) {
-			d = t
-		}
-	}
-	if s.notice.Deadline != nil {
-		earlier(*s.notice.Deadline)
-	}
-	if s.hook.waiting && s.hook.cap > 0 {
-		earlier(s.notice.SeenAt.Add(s.hook.cap))
-	}
-	if s.hook.refused {
-		earlier(s.notice.SeenAt.Add(s.hook.timeout))
-	}
-	return d, !d.IsZero()
-}
-
-// gotUnit decides how the runner is stopped. With time, its polls in flight end
-// first: SIGQUIT cancels them, and a job handed to a cancelled poll would hang.
-func (s *Unregister) gotUnit(u fleet.UnitState) {
-	d, bounded := s.deadline()
-	switch {
-	case !u.Running():
-		s.stopped = true
-		s.lookForGroup()
-	case u.Active == "deactivating": // an earlier run asked for it
-		s.stopped = true
-		s.lookForGroup()
-	case bounded && d.Sub(s.now) <= shortNotice:
-		s.goTo(unregStop)
-	default:
-		s.goTo(unregHold)
-	}
-}
-
-// lookForGroup finds the group and its hook, once; then the drain goes on.
-func (s *Unregister) lookForGroup() {
-	switch {
-	case s.group || s.notice.Kind == fleet.NoticeDetached || s.notice.Kind == fleet.NoticeShutdown:
-		s.goTo(s.drainPhase())
-	case s.find.stage != found:
-		s.goTo(unregFind)
-	default:
-		s.gotWho()
-	}
-}
-
-func (s *Unregister) drainPhase() phase {
-	if s.holding {
-		return unregHeld
-	}
-	return unregDrain
-}
-
-func (s *Unregister) gotWho() {
-	if s.find.stage != found {
-		return // the finder has another question
-	}
-	switch {
-	case s.phase == unregFindLate:
-		s.goTo(unregHooksLate)
-	case s.replaces():
-		s.goTo(unregReplace)
-	default:
-		s.goTo(unregHooks)
-	}
-}
-
-// replaces tells whether the group does not yet know that the instance goes:
-// then terminating it now starts hook and replacement before EC2 takes it.
-func (s *Unregister) replaces() bool {
-	switch s.notice.Kind {
-	case fleet.NoticeSpot, fleet.NoticeRebalance, fleet.NoticeMaintenance:
-		return true
-	}
-	return false
-}
-
-func (s *Unregister) gotHooks(hooks []fleet.Hook) {
-	s.group = true
-	h, ok, failure := pickHook(hooks, fleet.AtTermination, s.set.TerminateHook, "group.terminate_hook")
-	switch {
-	case failure != nil:
-		s.fails(Error, "cannot tell which termination hook to complete: it will time out", failure)
-	case ok:
-		s.keep(s.find.who.Group, s.find.who.Identity.InstanceID, h, true)
-	default:
-		s.say(Warn, "complete no termination hook", fleet.Reason(fmt.Sprintf("group %q has none: EC2 takes the instance without waiting for its jobs", s.find.who.Group)))
-	}
-	if s.phase == unregHooksLate {
-		s.goTo(unregComplete)
-		s.skipHook()
-		return
-	}
-	s.goTo(s.drainPhase())
-}
-
-// gotHeld waits until no poll is in flight, then has the runner stopped. Jobs
-// may run on: SIGQUIT lets them end.
-func (s *Unregister) gotHeld(o fleet.Observation) {
-	if o.InFlight() == 0 {
-		s.clean++
-	} else {
-		s.clean = 0
-	}
-	if s.clean >= cleanReadings || s.now.After(s.holdEnd) {
-		if s.clean == 0 {
-			s.say(Warn, "stop the runner though a poll is in flight", fleet.Reason(fmt.Sprintf("it did not end within %s: see unregister.hold_timeout", s.set.HoldTimeout)))
-		}
-		s.goTo(unregStop)
-		return
-	}
-	s.goToAfter(unregHeld, holdPeriod)
-}
-
-// gotDraining waits for the runner's end; shortly before the deadline its jobs
-// are ended so that they are reported.
-func (s *Unregister) gotDraining(u fleet.UnitState) {
-	d, bounded := s.deadline()
-	switch {
-	case !u.Running():
-		s.say(Info, "the runner has ended")
-		s.goTo(unregRead)
-	case !bounded || s.now.Before(d.Add(-s.set.Margin)):
-		s.lookAgain()
-	case s.termed.IsZero():
-		s.goTo(unregTerm)
-	case !s.killed && s.now.Sub(s.termed) >= s.set.KillAfter:
-		s.goTo(unregKill)
-	case s.now.Sub(d) > deadlineGrace:
-		s.say(Error, "the runner has not ended by the deadline: its jobs may hang in GitLab until their time-out")
-		s.goTo(unregRead)
-	default:
-		s.lookAgain()
-	}
-}
-
-// lookAgain looks at the stopping runner after a pause that grows, and never
-// sleeps past the moment at which the jobs must be ended.
-func (s *Unregister) lookAgain() {
-	if s.notice.Deadline == nil && !s.now.Before(s.spotAt) {
-		s.spotAt = s.now.Add(spotPeriod)
-		s.goTo(unregSpot)
-		return
-	}
-	pause := min(drainFirst<<min(s.looks, 10), drainMost)
-	s.looks++
-	if s.looks == 8 { // it takes longer than a moment: say so once
-		s.say(Info, "wait for the running jobs", s.timeLeft())
-	}
-	s.goToAfter(unregDrain, pause)
-}
-
-// gotSpot takes EC2's deadline over into a drain that had none.
-func (s *Unregister) gotSpot(a *fleet.SpotAction) {
-	if a != nil {
-		deadline := a.Time
-		s.notice.Deadline = &deadline
-		s.say(Warn, "EC2 takes this instance in the middle of its drain", s.timeLeft())
-	}
-	s.goTo(unregDrain)
-}
-
 func (s *Unregister) gotRegistration(r *fleet.Registration) {
 	s.reg, s.regStart = r, s.now
 	switch {
 	case r == nil:
 		s.unregistered()
+	case s.find.stage == found && r.SystemID != SystemID(s.find.who.Identity.InstanceID):
+		// baked into the image of a live instance, and that one's to use and delete
+		s.say(Warn, "leave a registration alone that is not this instance's", fleet.Reason(fmt.Sprintf("it is of %q at %s", r.Description, r.URL)))
+		s.goTo(unregForget)
 	case len(r.Runners) == 0:
 		s.goTo(unregForget)
 	default:
@@ -458,14 +332,11 @@ func (s *Unregister) nextRunner() {
 // unregistered goes on to the hook.
 func (s *Unregister) unregistered() {
 	switch {
-	case s.notice.Kind == fleet.NoticeDetached || s.notice.Kind == fleet.NoticeShutdown:
+	case s.apart():
 		s.finish()
 	case !s.group:
-		s.tries = 0
-		s.goTo(unregFindLate)
-		if s.find.stage == found {
-			s.goTo(unregHooksLate)
-		}
+		s.late, s.tries = true, 0
+		s.lookForGroup()
 	default:
 		s.goTo(unregComplete)
 		s.skipHook()

@@ -2,6 +2,7 @@ package life
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
 )
@@ -14,7 +15,7 @@ func (s *Unregister) failed(f *fleet.Failure) {
 	case unregNotice, unregWrite, unregStop, unregUnit, unregDrain:
 		s.fails(Warn, "trying again", f)
 		s.pause(f)
-	case unregUnmark, unregStopInit, unregKill, unregForget:
+	case unregUnmark, unregStopInit, unregInit, unregKill, unregForget:
 		s.passOver(f)
 	case unregHold, unregReload:
 		s.fails(Warn, "cannot take the runner's sections out: stopping it at once", f)
@@ -22,16 +23,18 @@ func (s *Unregister) failed(f *fleet.Failure) {
 	case unregSpot: // unknown is no notice
 		s.goToAfter(unregDrain, drainMost)
 	case unregTerm:
-		s.termed = s.now // the look that follows tells whether it is gone
 		s.fails(Warn, "cannot signal the runner", f)
-		s.goTo(unregDrain)
+		if s.termTried {
+			s.termed = s.now // the look that follows tells whether it is gone
+		}
+		s.termTried = true
+		s.goToAfter(unregDrain, holdPeriod)
 	case unregHeld:
 		s.failedHeld(f)
-	case unregFind, unregHooks, unregFindLate, unregHooksLate:
+	case unregFind, unregHooks:
 		s.failedFind(f)
 	case unregReplace:
-		s.fails(Warn, "the replacement is not started early: the group starts it when the instance is gone", f)
-		s.goTo(unregHooks)
+		s.failedReplace(f)
 	case unregRead, unregDelete:
 		s.failedDelete(f)
 	case unregComplete:
@@ -68,21 +71,43 @@ func (s *Unregister) failedHeld(f *fleet.Failure) {
 }
 
 // failedFind: the drain does not wait for AWS; group and hook are looked for
-// again when it is over.
+// again while it lasts, and when it is over.
 func (s *Unregister) failedFind(f *fleet.Failure) {
-	late := s.phase == unregFindLate || s.phase == unregHooksLate
 	s.tries++
 	switch {
-	case late && (f.Final() || s.outOfTime()):
+	case s.late && (f.Final() || s.outOfTime()):
 		s.fails(Error, "cannot find the termination hook: it will time out", f)
 		s.left = s.left || f.Final()
 		s.done(map[bool]ExitCode{true: Refused, false: TryAgain}[f.Final()], f.Error())
-	case !late && (f.Final() || s.tries >= findTries):
-		s.fails(Warn, "drain first, look for the termination hook afterwards", f)
+	case !s.late && (f.Final() || s.tries >= findTries):
+		s.fails(levelOf(f), "cannot find the termination hook, trying again while the runner drains", f)
+		s.groupAt = s.now.Add(max(findAgain, min(f.RetryAfter, retryAfterMost)))
+		if f.Final() {
+			s.groupAt = s.now.Add(refusedPause)
+		}
 		s.goTo(s.drainPhase())
 	default:
 		s.fails(Warn, "trying again", f)
 		s.again(f)
+	}
+}
+
+// failedReplace: the group is asked again between looks at the runner, which
+// has less time than the group.
+func (s *Unregister) failedReplace(f *fleet.Failure) {
+	s.tries++
+	switch {
+	case f.Final() || s.tries >= replaceTries:
+		s.replaced = true
+		s.fails(levelOf(f), "the replacement is not started early: the group starts it when the instance is gone", f)
+		s.goTo(unregHooks)
+	case s.late:
+		s.fails(Warn, "cannot start the replacement yet, trying again", f)
+		s.again(f)
+	default:
+		s.fails(Warn, "cannot start the replacement yet, trying again", f)
+		s.groupAt = s.now.Add(replaceAgain)
+		s.goTo(s.drainPhase())
 	}
 }
 
@@ -105,9 +130,12 @@ func (s *Unregister) failedDelete(f *fleet.Failure) {
 	case s.phase == unregDelete && alreadyGone(f):
 		s.say(Info, "the runner is gone from GitLab already", fleet.Reason(s.reg.Description))
 		s.nextRunner()
-	case s.now.Sub(s.regStart) < s.set.GitLabTimeout && !f.Final():
+	case !f.Final() && s.now.Add(f.RetryAfter).Before(s.unregisterEnd()):
 		s.fails(Warn, "cannot unregister, trying again", f)
 		s.again(f)
+		if end := s.unregisterEnd(); s.notBefore.After(end) { // one last try then
+			s.notBefore = end
+		}
 	default:
 		s.left = true
 		s.fails(Error, fmt.Sprintf("runner stays behind in GitLab after %s", s.set.GitLabTimeout), f)
@@ -115,8 +143,26 @@ func (s *Unregister) failedDelete(f *fleet.Failure) {
 	}
 }
 
+// unregisterEnd is until when GitLab is asked: for the time that the operator
+// gives it, and until EC2 is about to take the instance with its hook waiting.
+func (s *Unregister) unregisterEnd() time.Time {
+	end := s.regStart.Add(s.set.GitLabTimeout)
+	if d, ok := s.deadline(); ok && d.Add(-gitlabMargin).Before(end) {
+		end = d.Add(-gitlabMargin)
+	}
+	return end
+}
+
+// notYetWaiting tells whether the group has told the metadata of the
+// termination, but may not have begun to wait at its hook.
+func (s *Unregister) notYetWaiting() bool {
+	return s.notice.Kind == fleet.NoticeScaleIn && !s.hook.began && s.now.Sub(s.notice.SeenAt) < hookPatience
+}
+
 func (s *Unregister) failedComplete(f *fleet.Failure) {
 	switch {
+	case f.Kind == fleet.NotWaiting && s.notYetWaiting():
+		s.again(f)
 	case f.Kind == fleet.NotWaiting: // never began, was completed before, or timed out
 		s.finish()
 	case f.Final() || s.outOfTime():

@@ -1,0 +1,8 @@
+//go:build !race
+
+package life_test
+
+const (
+	raceEnabled = false
+	stride      = 1
+)

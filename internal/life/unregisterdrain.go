@@ -1,0 +1,192 @@
+package life
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+)
+
+// deadline is when the instance goes whatever is done: EC2's, or the end of
+// the hook's cap, or of a hook that cannot be kept.
+func (s *Unregister) deadline() (time.Time, bool) {
+	var d time.Time
+	earlier := func(t time.Time) {
+		if d.IsZero() || t.Before(d) {
+			d = t
+		}
+	}
+	if s.notice.Deadline != nil {
+		earlier(*s.notice.Deadline)
+	}
+	if s.hook.began && s.hook.waiting {
+		earlier(s.notice.SeenAt.Add(s.hook.cap))
+	}
+	if s.hook.refused {
+		earlier(s.notice.SeenAt.Add(s.hook.timeout))
+	}
+	return d, !d.IsZero()
+}
+
+// gotInit waits until init can change nothing any more.
+func (s *Unregister) gotInit(u fleet.UnitState) {
+	if u.Running() && s.now.Before(s.initEnd) {
+		s.goToAfter(unregInit, drainFirst*5)
+		return
+	}
+	s.goOn()
+}
+
+// gotUnit decides how the runner is stopped. With time, its polls in flight end
+// first: SIGQUIT cancels them, and a job handed to a cancelled poll would hang.
+func (s *Unregister) gotUnit(u fleet.UnitState) {
+	d, bounded := s.deadline()
+	switch {
+	case !u.Running() || u.Active == "deactivating": // an earlier run, or another, asked for it
+		s.stopped = s.now
+		s.lookForGroup()
+	case bounded && d.Sub(s.now) <= shortNotice:
+		s.goTo(unregStop)
+	default:
+		s.goTo(unregHold)
+	}
+}
+
+// lookForGroup finds the group and its hook, once; then the drain goes on.
+func (s *Unregister) lookForGroup() {
+	switch {
+	case s.group || s.apart():
+		s.goTo(s.drainPhase())
+	case s.find.stage != found:
+		s.goTo(unregFind)
+	default:
+		s.gotWho()
+	}
+}
+
+// apart tells whether no group holds this instance with a hook.
+func (s *Unregister) apart() bool {
+	return s.notice.Kind == fleet.NoticeDetached || s.notice.Kind == fleet.NoticeShutdown
+}
+
+func (s *Unregister) drainPhase() phase {
+	if s.holding {
+		return unregHeld
+	}
+	return unregDrain
+}
+
+func (s *Unregister) gotWho() {
+	if s.find.stage != found {
+		return // the finder has another question
+	}
+	if s.replaces() && !s.replaced {
+		s.goTo(unregReplace)
+		return
+	}
+	s.goTo(unregHooks)
+}
+
+// replaces tells whether the group does not yet know that the instance goes:
+// then terminating it now starts hook and replacement before EC2 takes it.
+func (s *Unregister) replaces() bool {
+	switch s.notice.Kind {
+	case fleet.NoticeSpot, fleet.NoticeRebalance, fleet.NoticeMaintenance:
+		return true
+	}
+	return false
+}
+
+func (s *Unregister) gotHooks(hooks []fleet.Hook) {
+	s.group = true
+	h, ok, failure := pickHook(hooks, fleet.AtTermination, s.set.TerminateHook, "group.terminate_hook")
+	switch {
+	case failure != nil:
+		s.fails(Error, "cannot tell which termination hook to complete: it will time out", failure)
+	case ok:
+		s.keep(s.find.who.Group, s.find.who.Identity.InstanceID, h, true)
+	default:
+		s.say(Warn, "complete no termination hook", fleet.Reason(fmt.Sprintf("group %q has none: EC2 takes the instance without waiting for its jobs", s.find.who.Group)))
+	}
+	if s.late {
+		s.goTo(unregComplete)
+		s.skipHook()
+		return
+	}
+	s.goTo(s.drainPhase())
+}
+
+// gotHeld waits until no poll is in flight, then has the runner stopped. Jobs
+// may run on: SIGQUIT lets them end.
+func (s *Unregister) gotHeld(o fleet.Observation) {
+	if o.InFlight() == 0 {
+		s.clean++
+	} else {
+		s.clean = 0
+	}
+	if s.clean >= cleanReadings || s.now.After(s.holdEnd) {
+		if s.clean == 0 {
+			s.say(Warn, "stop the runner though a poll is in flight", fleet.Reason(fmt.Sprintf("it did not end within %s: see unregister.hold_timeout", s.set.HoldTimeout)))
+		}
+		s.goTo(unregStop)
+		return
+	}
+	s.goToAfter(unregHeld, holdPeriod)
+}
+
+// gotDraining waits for the runner's end; shortly before the deadline its jobs
+// are ended so that they are reported.
+func (s *Unregister) gotDraining(u fleet.UnitState) {
+	d, bounded := s.deadline()
+	switch {
+	case !u.Running():
+		s.say(Info, "the runner has ended")
+		s.goTo(unregRead)
+	case bounded && s.now.Sub(d) > deadlineGrace:
+		s.say(Error, "the runner has not ended by the deadline: its jobs may hang in GitLab until their time-out")
+		s.goTo(unregRead)
+	case u.Active == "active" && s.now.Sub(s.stopped) >= stopAgain:
+		s.goTo(unregStop)
+	case !bounded || s.now.Before(d.Add(-s.set.Margin)):
+		s.lookAgain()
+	case s.termed.IsZero():
+		s.goTo(unregTerm)
+	case !s.killed && s.now.Sub(s.termed) >= s.set.KillAfter:
+		s.goTo(unregKill)
+	default:
+		s.lookAgain()
+	}
+}
+
+// lookAgain looks at the stopping runner after a pause that grows, and never
+// sleeps past the moment at which the jobs must be ended.
+func (s *Unregister) lookAgain() {
+	if s.notice.Deadline == nil && !s.now.Before(s.spotAt) {
+		s.spotAt = s.now.Add(spotPeriod)
+		s.goTo(unregSpot)
+		return
+	}
+	if !s.group && !s.apart() && !s.now.Before(s.groupAt) {
+		if s.replaced || !s.replaces() {
+			s.tries = 0
+		}
+		s.lookForGroup()
+		return
+	}
+	pause := min(drainFirst<<min(s.looks, 10), drainMost)
+	s.looks++
+	if s.looks == 8 { // it takes longer than a moment: say so once
+		s.say(Info, "wait for the running jobs", s.timeLeft())
+	}
+	s.goToAfter(unregDrain, pause)
+}
+
+// gotSpot takes EC2's deadline over into a drain that had none.
+func (s *Unregister) gotSpot(a *fleet.SpotAction) {
+	if a != nil {
+		deadline := a.Time
+		s.notice.Deadline = &deadline
+		s.say(Warn, "EC2 takes this instance in the middle of its drain", s.timeLeft())
+	}
+	s.goTo(unregDrain)
+}
