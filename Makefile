@@ -26,7 +26,7 @@ else
 NORACE := the race detector: no C compiler is installed
 endif
 
-.PHONY: build test lint fuzz bench clean
+.PHONY: build test lint defects fuzz bench clean
 
 ## build: one static binary, dist/shoal
 build:
@@ -47,6 +47,10 @@ lint: $(BIN)/golangci-lint-$(GOLANGCI) $(BIN)/deadcode-$(DEADCODE)
 	go mod tidy -diff
 	if command -v shellcheck >/dev/null; then git ls-files '*.sh' .ci/run | xargs --no-run-if-empty shellcheck; \
 		else echo '*** LEFT OUT: shellcheck is not installed'; fi
+
+## defects: each defect of the system that this one replaces, put back in on a copy, must turn its test red
+defects:
+	test/defects/check.sh
 
 ## fuzz: each fuzz target for FUZZTIME
 fuzz:

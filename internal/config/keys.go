@@ -75,8 +75,8 @@ var keys = []key{
 		`How long an instance is without a job before it offers to leave.`),
 	bind("monitor.unprotect_after", 60*time.Second, atLeast(0), func(c *Config) *time.Duration { return &c.Monitor.UnprotectAfter },
 		`How long after the last job scale-in protection is cleared.`),
-	bind("monitor.hold_timeout", 60*time.Second, atLeast(shortestSpan), func(c *Config) *time.Duration { return &c.Monitor.HoldTimeout },
-		`How long a leaving runner's last poll is waited for before it stays after all.`),
+	bind("monitor.hold_timeout", 2*time.Minute, atLeast(shortestSpan), func(c *Config) *time.Duration { return &c.Monitor.HoldTimeout },
+		`How long a leaving runner's polls are waited for before it stays after all: GitLab holds a poll for 50 s, and one more may follow.`),
 	bind("monitor.unhealthy_after", 15*time.Minute, atLeast(shortestSpan), func(c *Config) *time.Duration { return &c.Monitor.UnhealthyAfter },
 		`How long an instance may be unable to run jobs, for a reason of its own, before it is replaced.`),
 

@@ -77,7 +77,7 @@ func checkUp(t *testing.T, s *site, mode fleet.Mode, sections int) {
 func TestInitKilledAnywhere(t *testing.T) {
 	for _, mode := range modes {
 		for _, sections := range []int{1, 3} {
-			for n := 1; ; n++ {
+			for n := 1; ; n += stride {
 				hit := false
 				for _, effect := range []bool{false, true} {
 					s, set := inMode(t, mode, sections)

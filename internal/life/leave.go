@@ -274,6 +274,10 @@ func (s *Monitor) gotCheck(g fleet.Group) {
 		s.rest()
 		return
 	}
+	if s.leave.left.IsZero() && s.leave.tries < terminateTries {
+		s.goTo(leaveOwner) // it has not taken effect: once more
+		return
+	}
 	s.leave.again = s.now.Add(leaveWaitMost)
 	s.back(Error, fleet.Reason(fmt.Sprintf("the group still shows this instance as %s", me.State)))
 }
@@ -348,8 +352,9 @@ func (s *Monitor) giveUpLeaving(f *fleet.Failure) {
 	s.back(Info, "leaving failed on the way")
 }
 
-// failedTerminate: a refusal puts the runner back to work at once; an outcome
-// that is unknown is tried again, since terminating twice is terminating once.
+// failedTerminate: a refusal puts the runner back to work at once. Where the
+// outcome is unknown the group is asked first: it may have taken effect, and
+// nobody says that a second call would not lower desired once more.
 func (s *Monitor) failedTerminate(f *fleet.Failure) {
 	s.leave.tries++
 	switch {
@@ -360,13 +365,10 @@ func (s *Monitor) failedTerminate(f *fleet.Failure) {
 		s.fails(Error, "may not leave the group", f)
 		s.leave.again = s.now.Add(refusedLeave)
 		s.back(Info, "the instance may not terminate itself")
-	case s.leave.tries >= terminateTries:
-		s.fails(Warn, "cannot leave the group", f)
-		s.leave.tries = 0
-		s.goTo(leaveCheck) // it may have taken effect all the same
 	default:
 		s.fails(Warn, "leaving, trying again", f)
 		s.again(f)
+		s.phase = leaveCheck
 	}
 }
 

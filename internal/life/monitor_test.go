@@ -193,7 +193,7 @@ func TestMonitorTerminateRefused(t *testing.T) {
 // it is run to its end, whatever has been done already.
 func TestMonitorJobAtAnyMoment(t *testing.T) {
 	for _, longPoll := range []time.Duration{2 * time.Second, 20 * time.Second} {
-		for n := 1; ; n++ {
+		for n := 1; ; n += stride {
 			s := working(t)
 			s.proc.longPoll = longPoll
 			s.run(170 * time.Second)

@@ -230,14 +230,14 @@ func (s *Unregister) got(r Result) {
 func (s *Unregister) goOn() {
 	switch s.phase {
 	case unregWrite:
-		s.goTo(unregStopInit)
+		s.goTo(unregInit)
 	case unregStopInit:
 		s.initEnd = s.now.Add(initPatience)
 		s.goTo(unregInit)
 	case unregInit:
 		s.goTo(unregUnmark)
 	case unregUnmark:
-		s.goTo(unregUnit)
+		s.unmarked()
 	case unregHold:
 		s.goTo(unregReload)
 	case unregReload:
@@ -279,7 +279,7 @@ func (s *Unregister) gotFlags(f fleet.Flags) {
 		// jobs end must not look like the end of the hook's cap
 		s.notice.SeenAt = s.now.Add(-max(0, s.now.Sub(s.notice.SeenAt)))
 		s.say(Info, fmt.Sprintf("drain and unregister (%s)", s.notice.Kind), fleet.Reason(s.notice.Source), s.timeLeft())
-		s.goTo(unregStopInit)
+		s.goTo(unregInit)
 	case s.set.Now:
 		s.notice = fleet.Notice{Kind: fleet.NoticeOperator, SeenAt: s.now, Source: "shoal unregister --now"}
 		if s.set.Within > 0 {

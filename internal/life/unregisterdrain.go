@@ -28,24 +28,45 @@ func (s *Unregister) deadline() (time.Time, bool) {
 	return d, !d.IsZero()
 }
 
-// gotInit waits until init can change nothing any more.
+// gotInit has init stopped where it runs, and waits until it can change nothing
+// any more. One that starts from here on sees the notice first.
 func (s *Unregister) gotInit(u fleet.UnitState) {
-	if u.Running() && s.now.Before(s.initEnd) {
+	switch {
+	case !u.Running():
+		s.goOn()
+	case s.initEnd.IsZero():
+		s.goTo(unregStopInit)
+	case s.now.Before(s.initEnd):
 		s.goToAfter(unregInit, drainFirst*5)
+	default:
+		s.goOn()
+	}
+}
+
+// unmarked goes on to the runner: nothing starts it from here on. With little
+// time it is stopped whatever it does.
+func (s *Unregister) unmarked() {
+	if s.isShort() {
+		s.goTo(unregStop)
 		return
 	}
-	s.goOn()
+	s.goTo(unregUnit)
+}
+
+// isShort tells whether the deadline is too near to let polls in flight end.
+func (s *Unregister) isShort() bool {
+	d, bounded := s.deadline()
+	return bounded && d.Sub(s.now) <= shortNotice
 }
 
 // gotUnit decides how the runner is stopped. With time, its polls in flight end
 // first: SIGQUIT cancels them, and a job handed to a cancelled poll would hang.
 func (s *Unregister) gotUnit(u fleet.UnitState) {
-	d, bounded := s.deadline()
 	switch {
 	case !u.Running() || u.Active == "deactivating": // an earlier run, or another, asked for it
 		s.stopped = s.now
 		s.lookForGroup()
-	case bounded && d.Sub(s.now) <= shortNotice:
+	case s.isShort():
 		s.goTo(unregStop)
 	default:
 		s.goTo(unregHold)

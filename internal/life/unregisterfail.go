@@ -11,6 +11,10 @@ import (
 // the drain: each step is tried again, or passed over with a line that says
 // what follows.
 func (s *Unregister) failed(f *fleet.Failure) {
+	if s.phase == unregStop && f.Kind == fleet.NotFound { // no such unit: nothing runs in it
+		s.goOn()
+		return
+	}
 	switch s.phase {
 	case unregNotice, unregWrite, unregStop, unregUnit, unregDrain:
 		s.fails(Warn, "trying again", f)

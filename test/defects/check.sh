@@ -23,10 +23,10 @@ for patch in "$here"/*.patch; do
 		cat "$copy/log"
 		echo "defect $name: the patch no longer fits: bring it up to date" >&2
 		survived=1
-	elif (cd "$copy" && go test -count=1 -run "^TestDefect$number[A-Z]" ./internal/life ./internal/agent) >"$copy/log" 2>&1; then
+	elif (cd "$copy" && go test -count=1 -run "^TestDefect${number}[A-Z]" ./internal/life ./internal/agent) >"$copy/log" 2>&1; then
 		echo "defect $name: SURVIVES: TestDefect$number… is green with it" >&2
 		survived=1
-	elif ! grep -q -e "^--- FAIL: TestDefect$number[A-Z]" "$copy/log"; then
+	elif ! grep -q -e "^--- FAIL: TestDefect${number}[A-Z]" "$copy/log"; then
 		cat "$copy/log"
 		echo "defect $name: no test of its name failed" >&2
 		survived=1
