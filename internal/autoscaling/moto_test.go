@@ -1,13 +1,8 @@
 package autoscaling
 
 import (
-	"bytes"
 	"context"
-	"net"
-	"os"
-	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -15,61 +10,13 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/autoscaling"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/test/moto"
 )
-
-// startMoto starts an independent AWS (Python's moto) on a free port and returns
-// its address.
-func startMoto(t *testing.T) string {
-	t.Helper()
-	path, err := exec.LookPath("moto_server")
-	if err != nil {
-		t.Skip("SKIPPED: no moto_server on the PATH, so nothing is checked against an independent AWS (pip install 'moto[server]')")
-	}
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	_ = l.Close()
-	_, port, _ := net.SplitHostPort(address)
-	var log bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), path, "-H", "127.0.0.1", "-p", port)
-	cmd.Stdout, cmd.Stderr = &log, &log
-	cmd.Env = append(os.Environ(), "AWS_CA_BUNDLE=")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a shim starts the real one
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		_ = cmd.Wait()
-	})
-	awaitMoto(t, address, &log)
-	return "http://" + address
-}
-
-func awaitMoto(t *testing.T, address string, log *bytes.Buffer) {
-	t.Helper()
-	deadline := time.After(time.Minute) // Python on a loaded machine
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if c, err := (&net.Dialer{Timeout: time.Second}).DialContext(t.Context(), "tcp", address); err == nil {
-			_ = c.Close()
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("moto_server does not listen on %s: %s", address, log.String())
-		}
-	}
-}
 
 // motoClient returns our client, and the SDK's own for what a test must set up.
 func motoClient(t *testing.T) (*Client, *sdk.Client) {
 	t.Helper()
-	endpoint := startMoto(t)
+	endpoint := moto.Start(t)
 	c := client(t, endpoint)
 	cfg, err := c.options.Load(t.Context())
 	if err != nil {

@@ -1,13 +1,7 @@
 package secret
 
 import (
-	"bytes"
-	"net"
-	"os"
-	"os/exec"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -15,59 +9,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/test/moto"
 )
 
-// startMoto starts an independent AWS (Python's moto) on a free port and returns
-// its address.
-func startMoto(t *testing.T) string {
-	t.Helper()
-	path, err := exec.LookPath("moto_server")
-	if err != nil {
-		t.Skip("SKIPPED: no moto_server on the PATH, so nothing is checked against an independent AWS (pip install 'moto[server]')")
-	}
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	_ = l.Close()
-	_, port, _ := net.SplitHostPort(address)
-	var log bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), path, "-H", "127.0.0.1", "-p", port)
-	cmd.Stdout, cmd.Stderr = &log, &log
-	cmd.Env = append(os.Environ(), "AWS_CA_BUNDLE=")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a shim starts the real one
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		_ = cmd.Wait()
-	})
-	awaitMoto(t, address, &log)
-	return "http://" + address
-}
-
-func awaitMoto(t *testing.T, address string, log *bytes.Buffer) {
-	t.Helper()
-	deadline := time.After(time.Minute) // Python on a loaded machine
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if c, err := (&net.Dialer{Timeout: time.Second}).DialContext(t.Context(), "tcp", address); err == nil {
-			_ = c.Close()
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("moto_server does not listen on %s: %s", address, log.String())
-		}
-	}
-}
-
 func TestAgainstMoto(t *testing.T) {
-	r := resolver(t, startMoto(t))
+	r := resolver(t, moto.Start(t))
 	cfg, err := r.load(t.Context())
 	if err != nil {
 		t.Fatal(err)

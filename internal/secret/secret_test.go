@@ -150,11 +150,11 @@ func FuzzJSONPath(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value, path string) {
 		ref, err := fleet.ParseSecretRef("ssm:/ci#" + path)
 		if err != nil {
-			t.Skip("no reference")
+			return // no reference
 		}
 		const marker = "Zz9VERYsecretQq7"
 		if strings.Contains(path, marker) {
-			t.Skip("the reference has the marker itself")
+			return // the reference has the marker itself
 		}
 		_, err = token(ref, strings.ReplaceAll(value, "x", marker))
 		if err != nil && strings.Contains(err.Error(), marker) {
