@@ -19,6 +19,7 @@ type keeper struct {
 	began    bool // one was accepted ever
 	refused  bool // heartbeats are not permitted: the time-out will strike
 	next     time.Time
+	since    time.Time // when it was found
 	// persistent keeps asking where no action waits yet: a termination hook may
 	// begin to wait some time after the notice.
 	persistent bool
@@ -39,6 +40,11 @@ func (k keeper) earlier(t time.Time) time.Time {
 // may be lost. A hook that tells no time-out must not become a busy loop.
 func (k keeper) every() time.Duration { return max(k.timeout/3, heartbeatLeast) }
 
+// hookPatience is how long a hook may take to begin to wait: an instance is up
+// before the group holds its launch, and the metadata tell of a termination
+// first.
+const hookPatience = 30 * time.Second
+
 // heartbeatLeast is far below a third of the shortest time-out, 30 s.
 const heartbeatLeast = 5 * time.Second
 
@@ -49,7 +55,7 @@ func (f *flow) keep(group, instance string, h fleet.Hook, persistent bool) {
 		action:  fleet.HookAction{Group: group, Hook: h.Name, InstanceID: instance},
 		timeout: h.HeartbeatTimeout, cap: h.GlobalTimeout,
 		abandons: h.DefaultResult != fleet.Continue,
-		on:       true, waiting: true, next: f.now, persistent: persistent,
+		on:       true, waiting: true, next: f.now, since: f.now, persistent: persistent,
 	}
 	if f.hook.cap <= 0 {
 		f.hook.cap = min(100*h.HeartbeatTimeout, 48*time.Hour)
@@ -65,6 +71,9 @@ func (f *flow) beaten(_ Heartbeat, failure *fleet.Failure) {
 		k.waiting, k.began = true, true
 	case failure.Kind == fleet.NotWaiting:
 		k.waiting, k.on = false, k.persistent
+		if !k.began && f.now.Sub(k.since) < hookPatience {
+			k.next = f.now.Add(heartbeatLeast) // it may begin to wait any moment
+		}
 	case failure.Final():
 		k.on, k.refused = false, true
 		f.fails(Error, fmt.Sprintf("cannot extend hook %q: it will time out after %s", k.action.Hook, k.timeout), failure)

@@ -55,6 +55,8 @@ const (
 	// undoPatience bounds the undoing of a registration: the hook's own time is
 	// running, and what stays behind is the reaper's.
 	undoPatience = time.Minute
+	// launchPatience bounds the wait for a group to hold a launch.
+	launchPatience = 2 * time.Minute
 	// refusedPause is the time between tries of what was refused for good: the
 	// operator mends it in minutes, and each try is a call.
 	refusedPause = 30 * time.Second
@@ -98,6 +100,8 @@ const (
 	undoRunner      phase = "undo: unregister"
 	undoForget      phase = "undo: forget registration"
 	undoUnable      phase = "undo: mark unable"
+	initState       phase = "see whether the launch still waits"
+	undoState       phase = "undo: see whether the launch still waits"
 	undoAbandon     phase = "undo: abandon launch"
 )
 
@@ -182,6 +186,8 @@ func (s *Init) askLate() Action {
 		return RemoveRegistration{}
 	case undoUnable:
 		return SetFlag{FlagUnable, true}
+	case initState, undoState:
+		return DescribeGroup{s.find.who.Group}
 	case undoAbandon:
 		return CompleteHook{s.hook.action, fleet.Abandon}
 	}
@@ -225,6 +231,8 @@ func (s *Init) got(r Result) {
 		s.goTo(s.afterSave())
 	case initWatch:
 		s.gotMetrics(value[fleet.Observation](r))
+	case initState, undoState:
+		s.gotState(value[fleet.Group](r))
 	case undoStopped:
 		s.gotUndoStopped(value[fleet.UnitState](r))
 	default:
@@ -244,8 +252,10 @@ var initFollows = map[phase]phase{
 func (s *Init) goOn() {
 	switch s.phase {
 	case initComplete:
+		s.hook.waiting = true // or there would have been nothing to complete
 		s.completed()
 	case undoAbandon:
+		s.hook.waiting = true
 		s.abandoned()
 	case initIntent:
 		if s.recover && s.set.Mode == fleet.ModeCreate {
@@ -266,7 +276,7 @@ func (s *Init) goOn() {
 
 // skipWhatIsNotThere passes over steps that have nothing to act on.
 func (s *Init) skipWhatIsNotThere() {
-	if s.phase == initComplete && !s.hook.waiting {
+	if s.phase == initComplete && s.hook.action.Hook == "" {
 		s.completed()
 	}
 	if s.phase == undoRunner && len(s.reg.Runners) == 0 {
@@ -275,7 +285,7 @@ func (s *Init) skipWhatIsNotThere() {
 	if s.phase == undoUnable && !s.own {
 		s.goTo(undoAbandon)
 	}
-	if s.phase == undoAbandon && !s.hook.waiting {
+	if s.phase == undoAbandon && s.hook.action.Hook == "" {
 		s.abandoned()
 	}
 }
@@ -312,7 +322,7 @@ func (s *Init) gotHooks(hooks []fleet.Hook) {
 		s.done(BadUsage, failure.Error())
 		return
 	case ok:
-		s.keep(s.find.who.Group, s.find.who.Identity.InstanceID, h, false)
+		s.keep(s.find.who.Group, s.find.who.Identity.InstanceID, h, true)
 	default:
 		s.say(Warn, "complete no launch hook", fleet.Reason(fmt.Sprintf("group %q has none: jobs may be waited for before the runner is up, and a failed launch is not replaced", s.find.who.Group)))
 	}
@@ -326,10 +336,7 @@ func (s *Init) gotMetrics(o fleet.Observation) {
 		s.say(Info, "the runner has reached GitLab", fleet.Reason(fmt.Sprintf("%d polls answered, %d slots", o.PollsAnswered(), o.Slots())))
 		s.goTo(initClearWarmed)
 	case o.PollsRefused() > 0:
-		s.giveUp(&fleet.Failure{
-			Kind: fleet.BadToken, Op: "poll for jobs", Message: "GitLab refuses the runner's token",
-			Mend: "see whether the runner was deleted in GitLab, or its token rotated",
-		}, Refused, s.set.Mode != fleet.ModeToken)
+		s.refusedPolls()
 	case o.PollsFailed() > 0:
 		s.waitForGitLab()
 	default:
@@ -337,15 +344,39 @@ func (s *Init) gotMetrics(o fleet.Observation) {
 	}
 }
 
-// waitForGitLab waits as long as the hook can be kept: every instance of the
-// fleet is in the same place, and a replacement would be too.
+// refusedPolls: the token was accepted a moment ago, so one refusal is no
+// verdict. A shared token's is waited out like any other reason that the whole
+// fleet shares; a runner of this instance's own has until the time-out.
+func (s *Init) refusedPolls() {
+	refused := &fleet.Failure{
+		Kind: fleet.BadToken, Op: "poll for jobs", Message: "GitLab refuses the runner's token",
+		Mend: "see whether the runner was deleted in GitLab, or its token rotated",
+	}
+	switch {
+	case s.set.Mode == fleet.ModeToken:
+		s.waitShared("wait for the token to be mended: the runner's polls are refused", refused)
+	case s.now.Before(s.watchEnd):
+		s.fails(Warn, "the runner's polls are refused, looking again", refused)
+		s.goToAfter(initWatch, watchPeriod)
+	default:
+		s.giveUp(refused, Refused, true)
+	}
+}
+
+// waitForGitLab: every poll fails.
 func (s *Init) waitForGitLab() {
-	s.fails(Error, "wait for GitLab: the runner cannot reach it", &fleet.Failure{
+	s.waitShared("wait for GitLab: the runner cannot reach it", &fleet.Failure{
 		Op: "poll for jobs", Message: "every poll fails", Mend: "see whether GitLab is up and reachable from here: " + s.set.URL,
 	})
+}
+
+// waitShared waits as long as the hook can be kept: every instance of the fleet
+// is in the same place, and a replacement would be too.
+func (s *Init) waitShared(action string, cause *fleet.Failure) {
+	s.fails(Error, action, cause)
 	s.watchEnd = s.now.Add(s.set.Timeout)
 	s.goToAfter(initWatch, watchPeriod)
-	s.checkHookTime(&fleet.Failure{Op: "reach GitLab", Message: "not before the launch hook runs out"})
+	s.checkHookTime(cause)
 }
 
 // watchAgain looks at the runner once more, until its time is up.
@@ -358,6 +389,29 @@ func (s *Init) watchAgain(f *fleet.Failure) {
 		Kind: fleet.Local, Op: fmt.Sprintf("start gitlab-runner within %s", s.set.Timeout), Message: f.Error(),
 		Mend: "see `journalctl -u gitlab-runner`, and init.timeout",
 	}, Failed, true)
+}
+
+// gotState tells "nothing waits any more" from "nothing waits yet", which answer
+// a completion alike: an instance may be up before the group holds its launch.
+func (s *Init) gotState(g fleet.Group) {
+	me, ok := g.Find(s.find.who.Identity.InstanceID)
+	early := !ok || me.State == fleet.Pending || me.State == fleet.PendingWait
+	back := map[phase]phase{initState: initComplete, undoState: undoAbandon}[s.phase]
+	if early && s.now.Sub(s.hook.since) < launchPatience {
+		s.goToAfter(back, watchPeriod)
+		return
+	}
+	s.nothingWaits()
+}
+
+// nothingWaits ends without a completion.
+func (s *Init) nothingWaits() {
+	s.hook.waiting = false
+	if s.phase == undoState {
+		s.abandoned()
+		return
+	}
+	s.completed()
 }
 
 func (s *Init) completed() {

@@ -24,6 +24,8 @@ func (s *Init) failed(r Result) {
 		s.watchAgain(f)
 	case initComplete:
 		s.failedComplete(f)
+	case initState:
+		s.failedState(f)
 	case initClearWarmed, initClearUnable: // a left-over flag says nothing beside "registered"
 		s.fails(Warn, "going on without", f)
 		s.goOn()
@@ -135,8 +137,7 @@ func (s *Init) failedLocal(f *fleet.Failure) {
 func (s *Init) failedComplete(f *fleet.Failure) {
 	switch {
 	case f.Kind == fleet.NotWaiting:
-		s.hook.waiting = false
-		s.completed()
+		s.goTo(initState)
 	case f.Final() && s.hook.abandons: // the time-out would take the instance with its jobs
 		s.giveUp(f, Refused, false)
 	case f.Final():
@@ -149,6 +150,17 @@ func (s *Init) failedComplete(f *fleet.Failure) {
 			s.done(TryAgain, f.Error())
 		}
 	}
+}
+
+// failedState: where the group cannot be asked, the completion's own answer
+// stands.
+func (s *Init) failedState(f *fleet.Failure) {
+	if f.Final() || s.now.Sub(s.hook.since) >= launchPatience {
+		s.nothingWaits()
+		return
+	}
+	s.fails(Warn, "trying again", f)
+	s.again(f)
 }
 
 // retry tries again for as long as the hook can be kept waiting, or, where none
@@ -240,8 +252,9 @@ func (s *Init) failedUndo(f *fleet.Failure) {
 	case s.phase == undoRunner && alreadyGone(f):
 		s.undone()
 	case s.phase == undoAbandon && f.Kind == fleet.NotWaiting:
-		s.hook.waiting = false
-		s.abandoned()
+		s.goTo(undoState)
+	case s.phase == undoState && (f.Final() || s.now.Sub(s.undoing) >= undoPatience):
+		s.nothingWaits()
 	case s.now.Sub(s.undoing) < undoPatience && !f.Final():
 		s.fails(Warn, "trying again", f)
 		s.again(f)

@@ -200,6 +200,8 @@ func (s *LifecycleCheck) gotTarget(target fleet.LifecycleState) {
 	switch {
 	case target == fleet.Terminated || target == "Warmed:Terminated":
 		s.write(fleet.NoticeScaleIn, nil, source+string(target))
+	case target.IsWarmed() && s.flags.Registered: // the group takes it back into its warm pool: its jobs end first
+		s.write(fleet.NoticeScaleIn, nil, source+string(target))
 	case target == fleet.Detached:
 		s.write(fleet.NoticeDetached, nil, source+string(target))
 	case (target == fleet.Standby) != s.flags.Standby && (target == fleet.Standby || target == fleet.InService):

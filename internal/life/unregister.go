@@ -49,6 +49,7 @@ type Unregister struct {
 	reg       *fleet.Registration
 	regStart  time.Time
 	left      bool // a runner stays behind
+	overdue   bool // the runner had not ended by the deadline
 	tries     int
 	termTried bool // once, and it failed
 }
@@ -82,11 +83,10 @@ const (
 	// stopAgain is when a runner that runs on as if nobody had asked is asked once
 	// more: someone started it in that moment.
 	stopAgain = 5 * time.Second
-	// hookPatience is how long after the notice a termination hook may take to
-	// begin to wait: the metadata tell of it first.
-	hookPatience = 30 * time.Second
 	// gitlabMargin is left of EC2's deadline for completing the hook.
 	gitlabMargin = 5 * time.Second
+	// callMost is how long one call may take, by the interpreter's own bound.
+	callMost = 15 * time.Second
 	// deadlineGrace is how long after the deadline the runner's end is waited
 	// for: EC2 is then a little late, and the rest may still be done.
 	deadlineGrace = 30 * time.Second
@@ -135,6 +135,9 @@ func (s Unregister) Step(e Event, now time.Time) (Unregister, []Action) {
 		s.goTo(unregNotice)
 	case e == Event(Interrupted{}):
 		s.done(TryAgain, "interrupted; run it again to go on")
+	}
+	if s.urgent() && s.hook.due(now) { // a heartbeat that hangs must not delay the end of the jobs
+		s.hook.next = now.Add(drainMost)
 	}
 	return s, s.next(s.ask)
 }
@@ -249,7 +252,7 @@ func (s *Unregister) goOn() {
 	case unregReplace:
 		s.replaced = true
 		s.say(Info, "start the replacement: terminate without decrement", fleet.Reason(s.notice.Source))
-		s.goTo(unregHooks)
+		s.lookForGroup()
 	case unregTerm:
 		s.termed = s.now
 		s.say(Warn, "end the running jobs: SIGTERM, so that the runner reports them", s.timeLeft())
@@ -278,6 +281,9 @@ func (s *Unregister) gotFlags(f fleet.Flags) {
 		// from here on by this process's own clock: a wall clock that is set while
 		// jobs end must not look like the end of the hook's cap
 		s.notice.SeenAt = s.now.Add(-max(0, s.now.Sub(s.notice.SeenAt)))
+		if d := s.notice.Deadline; d != nil {
+			s.notice.Deadline = s.byOwnClock(*d)
+		}
 		s.say(Info, fmt.Sprintf("drain and unregister (%s)", s.notice.Kind), fleet.Reason(s.notice.Source), s.timeLeft())
 		s.goTo(unregInit)
 	case s.set.Now:
@@ -351,12 +357,20 @@ func (s *Unregister) skipHook() {
 }
 
 func (s *Unregister) completed() {
-	s.say(Info, fmt.Sprintf("completed termination hook %q with CONTINUE", s.hook.action.Hook), "the runner has ended and is unregistered")
+	why := fleet.Reason("the runner has ended and is unregistered")
+	if s.overdue || s.left {
+		why = "there is no more time"
+	}
+	s.say(Info, fmt.Sprintf("completed termination hook %q with CONTINUE", s.hook.action.Hook), why)
 	s.finish()
 }
 
 func (s *Unregister) finish() {
-	if s.left {
+	switch {
+	case s.overdue:
+		s.done(Failed, "the runner had not ended by the deadline: its jobs may hang in GitLab until their time-out")
+		return
+	case s.left:
 		s.done(Failed, "a runner stays behind in GitLab; everything else is done")
 		return
 	}

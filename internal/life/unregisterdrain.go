@@ -76,7 +76,7 @@ func (s *Unregister) gotUnit(u fleet.UnitState) {
 // lookForGroup finds the group and its hook, once; then the drain goes on.
 func (s *Unregister) lookForGroup() {
 	switch {
-	case s.group || s.apart():
+	case s.group || s.apart() || s.urgent():
 		s.goTo(s.drainPhase())
 	case s.find.stage != found:
 		s.goTo(unregFind)
@@ -98,6 +98,10 @@ func (s *Unregister) drainPhase() phase {
 }
 
 func (s *Unregister) gotWho() {
+	if s.urgent() {
+		s.goTo(s.drainPhase())
+		return
+	}
 	if s.find.stage != found {
 		return // the finder has another question
 	}
@@ -145,14 +149,16 @@ func (s *Unregister) gotHeld(o fleet.Observation) {
 	} else {
 		s.clean = 0
 	}
-	if s.clean >= cleanReadings || s.now.After(s.holdEnd) {
+	if s.clean >= cleanReadings || s.now.After(s.holdEnd) || s.isShort() {
 		if s.clean == 0 {
 			s.say(Warn, "stop the runner though a poll is in flight", fleet.Reason(fmt.Sprintf("it did not end within %s: see unregister.hold_timeout", s.set.HoldTimeout)))
 		}
 		s.goTo(unregStop)
 		return
 	}
-	s.goToAfter(unregHeld, holdPeriod)
+	if !s.looksForSpot() {
+		s.goToAfter(unregHeld, holdPeriod)
+	}
 }
 
 // gotDraining waits for the runner's end; shortly before the deadline its jobs
@@ -163,31 +169,47 @@ func (s *Unregister) gotDraining(u fleet.UnitState) {
 	case !u.Running():
 		s.say(Info, "the runner has ended")
 		s.goTo(unregRead)
-	case bounded && s.now.Sub(d) > deadlineGrace:
-		s.say(Error, "the runner has not ended by the deadline: its jobs may hang in GitLab until their time-out")
-		s.goTo(unregRead)
+	case bounded && !s.now.Before(d.Add(-s.set.Margin)):
+		s.endJobs(d)
 	case u.Active == "active" && s.now.Sub(s.stopped) >= stopAgain:
 		s.goTo(unregStop)
-	case !bounded || s.now.Before(d.Add(-s.set.Margin)):
-		s.lookAgain()
-	case s.termed.IsZero():
-		s.goTo(unregTerm)
-	case !s.killed && s.now.Sub(s.termed) >= s.set.KillAfter:
-		s.goTo(unregKill)
 	default:
 		s.lookAgain()
 	}
 }
 
+// endJobs is from the margin before the deadline on, however late that is: the
+// jobs are ended and reported first, and only what does not end even then is
+// given up.
+func (s *Unregister) endJobs(deadline time.Time) {
+	switch {
+	case s.termed.IsZero():
+		s.goTo(unregTerm)
+	case !s.killed && s.now.Sub(s.termed) >= s.set.KillAfter:
+		s.goTo(unregKill)
+	case s.killed && s.now.Sub(deadline) > deadlineGrace && s.now.Sub(s.termed) > deadlineGrace:
+		s.overdue = true
+		s.say(Error, "the runner has not ended by the deadline: its jobs may hang in GitLab until their time-out")
+		s.goTo(unregRead)
+	default:
+		s.lookAgain()
+	}
+}
+
+// urgent tells whether a call that hangs could outlast the moment at which the
+// jobs must be ended: nothing but the runner is looked at then.
+func (s *Unregister) urgent() bool {
+	d, bounded := s.deadline()
+	return bounded && !s.late && s.termed.IsZero() && !s.stopped.IsZero() && s.now.Add(callMost).After(d.Add(-s.set.Margin))
+}
+
 // lookAgain looks at the stopping runner after a pause that grows, and never
 // sleeps past the moment at which the jobs must be ended.
 func (s *Unregister) lookAgain() {
-	if s.notice.Deadline == nil && !s.now.Before(s.spotAt) {
-		s.spotAt = s.now.Add(spotPeriod)
-		s.goTo(unregSpot)
+	if s.looksForSpot() {
 		return
 	}
-	if !s.group && !s.apart() && !s.now.Before(s.groupAt) {
+	if !s.group && !s.apart() && !s.urgent() && !s.now.Before(s.groupAt) {
 		if s.replaced || !s.replaces() {
 			s.tries = 0
 		}
@@ -202,12 +224,28 @@ func (s *Unregister) lookAgain() {
 	s.goToAfter(unregDrain, pause)
 }
 
+// looksForSpot looks for a spot notice where one is due.
+func (s *Unregister) looksForSpot() bool {
+	if s.notice.Deadline != nil || s.now.Before(s.spotAt) {
+		return false
+	}
+	s.spotAt = s.now.Add(spotPeriod)
+	s.goTo(unregSpot)
+	return true
+}
+
 // gotSpot takes EC2's deadline over into a drain that had none.
 func (s *Unregister) gotSpot(a *fleet.SpotAction) {
 	if a != nil {
-		deadline := a.Time
-		s.notice.Deadline = &deadline
+		s.notice.Deadline = s.byOwnClock(a.Time)
 		s.say(Warn, "EC2 takes this instance in the middle of its drain", s.timeLeft())
 	}
-	s.goTo(unregDrain)
+	s.goTo(s.drainPhase())
+}
+
+// byOwnClock is a moment told by another clock, from here on by this process's
+// own: a wall clock that is set while jobs end must not move the deadline.
+func (s *Unregister) byOwnClock(t time.Time) *time.Time {
+	own := s.now.Add(t.Sub(s.now))
+	return &own
 }

@@ -25,7 +25,7 @@ func (s *Unregister) failed(f *fleet.Failure) {
 		s.fails(Warn, "cannot take the runner's sections out: stopping it at once", f)
 		s.goTo(unregStop)
 	case unregSpot: // unknown is no notice
-		s.goToAfter(unregDrain, drainMost)
+		s.goToAfter(s.drainPhase(), drainMost)
 	case unregTerm:
 		s.fails(Warn, "cannot signal the runner", f)
 		if s.termTried {
@@ -67,7 +67,7 @@ func (s *Unregister) passOver(f *fleet.Failure) {
 
 // failedHeld: a runner whose metrics cannot be read may have ended.
 func (s *Unregister) failedHeld(f *fleet.Failure) {
-	if f.Kind == fleet.Local || s.now.After(s.holdEnd) {
+	if f.Kind == fleet.Local || s.now.After(s.holdEnd) || s.isShort() {
 		s.goTo(unregStop)
 		return
 	}
@@ -90,6 +90,10 @@ func (s *Unregister) failedFind(f *fleet.Failure) {
 			s.groupAt = s.now.Add(refusedPause)
 		}
 		s.goTo(s.drainPhase())
+	case !s.late: // the runner is looked at between two tries
+		s.fails(Warn, "trying again", f)
+		s.groupAt = s.now.Add(replaceAgain)
+		s.goTo(s.drainPhase())
 	default:
 		s.fails(Warn, "trying again", f)
 		s.again(f)
@@ -104,7 +108,7 @@ func (s *Unregister) failedReplace(f *fleet.Failure) {
 	case f.Final() || s.tries >= replaceTries:
 		s.replaced = true
 		s.fails(levelOf(f), "the replacement is not started early: the group starts it when the instance is gone", f)
-		s.goTo(unregHooks)
+		s.lookForGroup()
 	case s.late:
 		s.fails(Warn, "cannot start the replacement yet, trying again", f)
 		s.again(f)
