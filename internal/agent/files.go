@@ -27,6 +27,7 @@ type Files struct {
 const (
 	registrationFile = "registration.json"
 	whoamiFile       = "whoami.json"
+	seenFile         = "queue.json"
 	// mostFile bounds what is read: these files are some hundred bytes.
 	mostFile = 64 << 10
 
@@ -146,6 +147,25 @@ func (f *Files) WriteWhoami(w life.Whoami) error {
 		return local("encode the identity", err)
 	}
 	return replace(f.run(whoamiFile), append(data, '\n'), public)
+}
+
+// Seen reads which reading of the queue was believed last, nil for none.
+func (f *Files) Seen() (*life.Seen, error) {
+	var s life.Seen
+	found, err := readJSON(f.run(seenFile), &s)
+	if err != nil || !found {
+		return nil, err
+	}
+	return &s, nil
+}
+
+// WriteSeen keeps which reading of the queue was believed last.
+func (f *Files) WriteSeen(s life.Seen) error {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return local("encode the reading", err)
+	}
+	return replace(f.run(seenFile), append(data, '\n'), public)
 }
 
 // storedRegistration is the file's format: the one place where tokens are

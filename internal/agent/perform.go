@@ -99,6 +99,10 @@ func (e Edges) onFiles(ctx context.Context, a life.Action) (any, bool, error) {
 		return found(answer(e.Files.Whoami()))
 	case life.WriteWhoami:
 		return found(done(e.Files.WriteWhoami(a.Whoami)))
+	case life.ReadSeen:
+		return found(answer(e.Files.Seen()))
+	case life.WriteSeen:
+		return found(done(e.Files.WriteSeen(a.Seen)))
 	case life.ReadRegistration:
 		return found(answer(e.Files.Registration()))
 	case life.WriteRegistration:

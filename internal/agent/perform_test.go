@@ -42,7 +42,7 @@ var one = []life.Action{
 	life.SetFlag{Flag: life.FlagStandby, On: true},
 	life.ReadWhoami{},
 	life.WriteWhoami{},
-	life.ReadRegistration{},
+	life.ReadRegistration{}, life.ReadSeen{}, life.WriteSeen{},
 	life.WriteRegistration{},
 	life.RemoveRegistration{},
 	life.CountSections{},
@@ -108,7 +108,7 @@ func TestPerformAnswersWithTheRightType(t *testing.T) {
 		life.ReadRebalance{}: false, life.ReadMaintenance{}: []fleet.MaintenanceEvent(nil), life.FindGroup{}: "", life.DescribeGroup{}: fleet.Group{},
 		life.DescribeHooks{}: []fleet.Hook(nil), life.DescribeActivities{}: []fleet.Activity(nil), life.ResolveSecret{}: fleet.Token{},
 		life.VerifyRunner{}: int64(0), life.ResetRunnerToken{}: fleet.RegisteredRunner{}, life.ReadFlags{}: fleet.Flags{},
-		life.ReadWhoami{}: (*life.Whoami)(nil), life.ReadRegistration{}: (*fleet.Registration)(nil), life.CountSections{}: 0,
+		life.ReadWhoami{}: (*life.Whoami)(nil), life.ReadRegistration{}: (*fleet.Registration)(nil), life.ReadSeen{}: (*life.Seen)(nil), life.CountSections{}: 0,
 		life.ScrapeMetrics{}: fleet.Observation{}, life.ReadUnit{}: fleet.UnitState{},
 	} {
 		got, err := e.perform(t.Context(), a)

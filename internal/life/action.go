@@ -156,6 +156,10 @@ type (
 	ReadWhoami struct{}
 	// WriteWhoami keeps what init found out for the other commands of this boot.
 	WriteWhoami struct{ Whoami Whoami }
+	// ReadSeen is answered with a *Seen, nil when no reading was believed yet.
+	ReadSeen struct{}
+	// WriteSeen keeps which reading of the queue was believed last.
+	WriteSeen struct{ Seen Seen }
 	// ReadRegistration is answered with a *fleet.Registration, nil for none.
 	ReadRegistration struct{}
 	// WriteRegistration keeps the registration across reboots.
@@ -204,6 +208,14 @@ type Whoami struct {
 	Group    string         `json:"group"`
 }
 
+// Seen is the newest reading of the queue that scale-up believed, kept in the run
+// directory: the gauge stands there for hours after, and a scale-up that starts
+// anew must not take it for news.
+type Seen struct {
+	StartedAt float64 `json:"started_at"` // of the runner's process
+	JobsTotal int64   `json:"jobs_total"` // it had taken by then
+}
+
 // The names of the units, as packaging/systemd has them.
 const (
 	UnitRunner         = "gitlab-runner.service"
@@ -245,6 +257,8 @@ func (WriteNotice) action()        {}
 func (SetFlag) action()            {}
 func (ReadWhoami) action()         {}
 func (WriteWhoami) action()        {}
+func (ReadSeen) action()           {}
+func (WriteSeen) action()          {}
 func (ReadRegistration) action()   {}
 func (WriteRegistration) action()  {}
 func (RemoveRegistration) action() {}

@@ -239,6 +239,11 @@ func (s *site) doLocal(verb string, a life.Action) (any, *fleet.Failure) {
 	case life.WriteWhoami:
 		w := a.Whoami
 		s.files.whoami = &w
+	case life.ReadSeen:
+		return s.files.seen, nil
+	case life.WriteSeen:
+		seen := a.Seen
+		s.files.seen = &seen
 	case life.ReadRegistration:
 		if s.files.registration == nil {
 			return (*fleet.Registration)(nil), nil

@@ -42,11 +42,12 @@ type Monitor struct {
 
 	idle         time.Duration // without a job so far
 	protected    bool
-	unsure       bool      // whether the group knows of it: an earlier run's word, or an answer that was lost
-	protectAt    time.Time // not before: after a failed call
-	protectTries int       // failed calls in a row
-	revived      time.Time // the runner was last found dead and started
-	scaledAt     time.Time // scale-up was last started
+	unsure       bool          // whether the group knows of it: an earlier run's word, or an answer that was lost
+	protectAt    time.Time     // not before: after a failed call
+	protectTries int           // failed calls in a row
+	revived      time.Time     // the runner was last found dead and started
+	scaledAt     time.Time     // scale-up was last started in this spell
+	scaleWait    time.Duration // until it is looked at again
 	saturated    bool
 
 	leave leaving
@@ -57,6 +58,8 @@ const (
 	// scaleUpAgain is how often a start of scale-up.service is repeated within
 	// one saturated spell: starting a running unit is nothing, but costs a process.
 	scaleUpAgain = 15 * time.Second
+	// scaleUpMost bounds the pause after a scale-up that was refused.
+	scaleUpMost = 10 * time.Minute
 	// protectAgain is the pause after a failed change of the protection: it is a
 	// hint, and promise 1 does not rest on it.
 	protectAgain = time.Minute
@@ -84,6 +87,7 @@ const (
 	monMark      phase = "mark protected"
 	monUnmark    phase = "unmark protected"
 	monUnprotect phase = "unprotect"
+	monScaleUnit phase = "look at scale-up"
 	monScaleUp   phase = "start scale-up"
 	monUnit      phase = "look at runner"
 	monRevive    phase = "start runner"
@@ -128,6 +132,8 @@ func (s *Monitor) ask() Action {
 		return s.setProtection(false)
 	case monUnmark:
 		return SetFlag{FlagProtected, false}
+	case monScaleUnit:
+		return ReadUnit{UnitScaleUp}
 	case monScaleUp:
 		return StartUnit{UnitScaleUp}
 	case monUnit:
@@ -152,8 +158,10 @@ func (s *Monitor) setProtection(on bool) Action {
 func (s *Monitor) choose() phase {
 	busy := s.last.Running() > 0
 	switch {
-	case s.saturated && s.now.Sub(s.scaledAt) >= scaleUpAgain:
+	case s.saturated && s.scaledAt.IsZero():
 		return monScaleUp
+	case s.saturated && s.now.Sub(s.scaledAt) >= s.scaleWait:
+		return monScaleUnit
 	case busy && (!s.protected || s.unsure) && !s.now.Before(s.protectAt):
 		return s.known(monMark)
 	case !busy && s.protected && s.idle >= s.set.UnprotectAfter && !s.now.Before(s.protectAt):
@@ -202,8 +210,10 @@ func (s *Monitor) got(r Result) {
 		s.goTo(monUnmark)
 	case monUnmark:
 		s.goTo(monAct)
+	case monScaleUnit:
+		s.gotScaleUnit(value[fleet.UnitState](r))
 	case monScaleUp:
-		s.scaledAt = s.now
+		s.scaledAt, s.scaleWait = s.now, max(s.scaleWait, scaleUpAgain)
 		s.goTo(monAct)
 	case monUnit:
 		s.gotUnit(value[fleet.UnitState](r))
@@ -273,7 +283,27 @@ func (s *Monitor) gotMetrics(o fleet.Observation) {
 	s.judge(o, passed)
 	s.last, s.seen = o, true
 	s.saturated = o.Slots() > 0 && o.Free() == 0
+	if !s.saturated {
+		s.scaledAt, s.scaleWait = time.Time{}, 0
+	}
 	s.goTo(monAct)
+}
+
+// gotScaleUnit starts scale-up once more within a spell where it has ended. One
+// that was refused is left alone for longer each time: starting it by hand passes
+// by the unit's own rule for that.
+func (s *Monitor) gotScaleUnit(u fleet.UnitState) {
+	switch {
+	case u.Running():
+		s.scaledAt, s.scaleWait = s.now, scaleUpAgain
+		s.goTo(monAct)
+		return
+	case u.Active == "failed":
+		s.scaleWait = min(2*s.scaleWait, scaleUpMost)
+	default:
+		s.scaleWait = scaleUpAgain
+	}
+	s.goTo(monScaleUp)
 }
 
 // lookedAt returns the time since the runner was last looked at, never more
@@ -297,9 +327,9 @@ func (s *Monitor) failed(f *fleet.Failure) {
 			s.protected, s.unsure = true, true
 		}
 		s.failedProtect(f)
-	case monScaleUp:
+	case monScaleUp, monScaleUnit:
 		s.fails(Error, "cannot start "+UnitScaleUp, f)
-		s.scaledAt = s.now
+		s.scaledAt, s.scaleWait = s.now, max(s.scaleWait, scaleUpAgain)
 		s.goTo(monAct)
 	case monFind:
 		s.fails(levelOf(f), "cannot find out what this instance is part of, trying again", f)

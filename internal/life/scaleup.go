@@ -34,6 +34,9 @@ type ScaleUp struct {
 	raise   scaling.Raise
 	atMax   bool          // said in this spell
 	blind   bool          // the present decision knows no queue
+	seen    *Seen         // what an earlier process believed, until the first reading
+	gauge   bool          // the runner tells the queue's length
+	stepped bool          // without knowing the queue, since the last news of it
 	wait    time.Duration // until the next decision without a fresh reading
 	raised  bool
 	first   bool
@@ -46,7 +49,9 @@ func NewScaleUp(set ScaleUpSettings) ScaleUp {
 
 const (
 	scaleFlags   phase = "flags"
+	scaleSeen    phase = "last reading believed"
 	scaleMetrics phase = "metrics"
+	scaleKeep    phase = "keep the reading"
 	scaleFind    phase = "find group"
 	scaleLook    phase = "look at the group"
 	scaleRaise   phase = "raise"
@@ -70,8 +75,12 @@ func (s *ScaleUp) ask() Action {
 	switch s.phase {
 	case scaleFlags:
 		return ReadFlags{}
+	case scaleSeen:
+		return ReadSeen{}
 	case scaleMetrics:
 		return ScrapeMetrics{}
+	case scaleKeep:
+		return WriteSeen{Seen{StartedAt: s.reading.StartedAt, JobsTotal: s.reading.JobsTotal()}}
 	case scaleFind:
 		return s.find.ask()
 	case scaleLook:
@@ -88,8 +97,13 @@ func (s *ScaleUp) got(r Result) {
 	switch s.phase {
 	case scaleFlags:
 		s.gotFlags(value[fleet.Flags](r))
+	case scaleSeen:
+		s.seen = value[*Seen](r)
+		s.goTo(scaleMetrics)
 	case scaleMetrics:
 		s.gotMetrics(value[fleet.Observation](r))
+	case scaleKeep:
+		s.decidedOn()
 	case scaleFind:
 		if f := s.find.got(r); f != nil {
 			s.failed(f)
@@ -100,9 +114,10 @@ func (s *ScaleUp) got(r Result) {
 		s.gotGroup(value[fleet.Group](r))
 	case scaleRaise:
 		s.raised, s.said = true, ""
+		s.stepped = s.stepped || s.blind
 		s.say(Info, fmt.Sprintf("raised desired capacity of group %q to %d", s.find.who.Group, s.raise.Desired), s.raise.Reasons...)
-		s.first = false
-		s.goTo(scaleFlags) // a slot may be free by now
+		s.sayMax()
+		s.remember()
 	}
 }
 
@@ -112,6 +127,9 @@ func (s *ScaleUp) gotFlags(f fleet.Flags) {
 		return
 	}
 	s.goTo(scaleMetrics)
+	if s.first {
+		s.goTo(scaleSeen)
+	}
 }
 
 // gotMetrics decides whether there is something to decide: a slot is free, or
@@ -119,24 +137,43 @@ func (s *ScaleUp) gotFlags(f fleet.Flags) {
 func (s *ScaleUp) gotMetrics(o fleet.Observation) {
 	s.last, s.reading = s.reading, o
 	queue := scaling.ReadQueue(s.last, o)
-	fresh := queue.Fresh
-	if fresh {
-		s.queue = queue
-	}
-	if o.Free() > 0 || o.Slots() == 0 {
-		s.finished()
-		return
-	}
-	stale := s.decided.IsZero() || s.now.Sub(s.decided) >= s.wait
+	s.gauge = s.gauge || queue.Fresh
+	fresh := queue.Fresh && !s.knows(o)
+	s.seen = nil
 	switch {
+	case o.Free() > 0 || o.Slots() == 0:
+		s.finished()
 	case fresh:
-		s.blind = false
-	case stale:
+		s.queue, s.blind, s.stepped = queue, false, false
+		s.look()
+	case scaling.NoneWaited(s.last, o) && !s.gauge: // jobs come, and find a slot
+		s.decided, s.wait = s.now, s.set.BlindAfter
+		s.rest(scaleFlags)
+	case s.stale():
 		s.blind = true
+		s.look()
 	default:
 		s.rest(scaleFlags)
-		return
 	}
+}
+
+// knows tells whether an earlier process has believed this very reading.
+func (s *ScaleUp) knows(o fleet.Observation) bool {
+	return s.seen != nil && s.seen.StartedAt == o.StartedAt && s.seen.JobsTotal >= o.JobsTotal()
+}
+
+// stale tells whether the queue has been unknown for long enough to step without
+// knowing it: again and again where the runner has no gauge, once in a spell where
+// it has one, which will tell when jobs wait.
+func (s *ScaleUp) stale() bool {
+	if s.gauge && s.stepped {
+		return false
+	}
+	return s.decided.IsZero() || s.now.Sub(s.decided) >= s.wait
+}
+
+// look goes on to the group.
+func (s *ScaleUp) look() {
 	s.goTo(scaleFind)
 	if s.find.stage == found {
 		s.goTo(scaleLook)
@@ -168,19 +205,43 @@ func (s *ScaleUp) gotGroup(g fleet.Group) {
 	} else {
 		s.raise = scaling.RaiseTo(g, self, s.reading.Slots(), s.queue.Jobs)
 	}
-	if s.raise.AtMax && !s.atMax {
-		s.say(Warn, fmt.Sprintf("group %q is at its maximum of %d", g.Name, g.Max), slices.Concat(s.raise.Reasons, []fleet.Reason{"raise the group's maximum if jobs wait too long"})...)
-	}
-	s.atMax = s.atMax || s.raise.AtMax
 	s.pace()
 	if s.raise.Needed {
 		s.goTo(scaleRaise)
 		return
 	}
+	s.sayMax()
 	if !s.raise.AtMax {
 		s.say(Debug, fmt.Sprintf("leave desired capacity at %d", g.Desired), s.raise.Reasons...)
 	}
+	s.remember()
+}
+
+// remember writes down which reading was acted on, after it was: acting on it once
+// more changes nothing, not acting on it would.
+func (s *ScaleUp) remember() {
+	if s.blind {
+		s.decidedOn()
+		return
+	}
+	s.goTo(scaleKeep)
+}
+
+// decidedOn goes on after a decision: at once after a raise, for a slot may be
+// free by now.
+func (s *ScaleUp) decidedOn() {
 	s.rest(scaleFlags)
+	if s.raise.Needed {
+		s.goTo(scaleFlags)
+	}
+}
+
+// sayMax says once in a spell that the maximum forbids what the queue asks for.
+func (s *ScaleUp) sayMax() {
+	if s.raise.AtMax && !s.atMax {
+		s.say(Warn, fmt.Sprintf("group %q is at its maximum of %d", s.find.who.Group, s.raise.Desired), slices.Concat(s.raise.Reasons, []fleet.Reason{"raise the group's maximum if jobs wait too long"})...)
+	}
+	s.atMax = s.atMax || s.raise.AtMax
 }
 
 // pace sets the time until the group is looked at again without news of the
@@ -204,6 +265,11 @@ func (s *ScaleUp) failed(f *fleet.Failure) {
 	case f.Kind == fleet.Local && s.phase == scaleMetrics && s.first:
 		s.fails(Warn, "cannot see the runner", f)
 		s.done(TryAgain, f.Error())
+	case s.phase == scaleSeen: // a file that cannot be read is as good as none
+		s.goTo(scaleMetrics)
+	case s.phase == scaleKeep:
+		s.fails(Warn, "going on without", f)
+		s.decidedOn()
 	case s.phase == scaleMetrics || s.phase == scaleFlags:
 		s.fails(Warn, "cannot see the runner, trying again", f)
 		s.rest(scaleFlags)

@@ -71,6 +71,7 @@ type wait struct {
 type files struct {
 	flags        fleet.Flags
 	whoami       *life.Whoami
+	seen         *life.Seen
 	registration *fleet.Registration
 }
 

@@ -51,6 +51,27 @@ func ReadQueue(prev, cur fleet.Observation) Waiting {
 	return w
 }
 
+// noWait is how long a job may have waited and yet count as not having waited:
+// it is handed out at the runner's next poll.
+const noWait = 2 // seconds
+
+// NoneWaited tells that jobs were taken between two readings and had not waited,
+// from gitlab_runner_job_queue_duration_seconds: what runners before 18.1 know.
+func NoneWaited(prev, cur fleet.Observation) bool {
+	if prev.StartedAt != cur.StartedAt {
+		return false
+	}
+	var jobs uint64
+	var seconds float64
+	for _, r := range prev.Runners {
+		jobs, seconds = jobs-r.QueueWaits, seconds-r.QueueWaitSeconds
+	}
+	for _, r := range cur.Runners {
+		jobs, seconds = jobs+r.QueueWaits, seconds+r.QueueWaitSeconds
+	}
+	return len(prev.Runners) > 0 && jobs > 0 && jobs < 1<<32 && seconds < noWait*float64(jobs)
+}
+
 // Raise is a decision about desired.
 type Raise struct {
 	Desired int  // what desired is to be; the present one when nothing is to be done
@@ -64,11 +85,11 @@ type Raise struct {
 // which is saturated or it would not ask. Pending instances are in desired
 // already. Doing it twice, or on ten instances at once, gives the same result.
 func RaiseTo(g fleet.Group, self string, slots, waiting int) Raise {
-	busy, _, _ := count(g, self)
+	busy, idle, _ := count(g, self)
 	target := busy + (waiting+max(slots, 1)-1)/max(slots, 1)
 	return clamp(g, target,
 		fleet.Reason(fmt.Sprintf("%d jobs wait, %d slots per instance", waiting, slots)),
-		fleet.Reason(fmt.Sprintf("%d of %d in service are busy, desired %d", busy, inService(g), g.Desired)))
+		fleet.Reason(fmt.Sprintf("%d of %d in service are busy, desired %d", busy, busy+idle, g.Desired)))
 }
 
 // Step decides without knowing the queue: one instance more, but only while
@@ -114,11 +135,6 @@ func count(g fleet.Group, self string) (busy, idle, pending int) {
 		}
 	}
 	return busy, idle, pending
-}
-
-func inService(g fleet.Group) int {
-	busy, idle, _ := count(g, "")
-	return busy + idle
 }
 
 // Verdict is what an idle instance is to do.
