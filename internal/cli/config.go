@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"text/tabwriter"
@@ -8,7 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shoal-ci/shoal/internal/config"
+	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/life"
+	"github.com/shoal-ci/shoal/internal/runner"
 )
 
 func (c *call) configCommand() *cobra.Command {
@@ -76,13 +79,17 @@ func (c *call) configCheck() *cobra.Command {
 		Use:   "check",
 		Short: "Tell every problem of the configuration",
 		Long: `Check the configuration file and the variables, and tell every problem at once:
-its place, what is allowed, and what was got. Exit 0 when there is none, else 2.
-Nothing outside this machine is asked.`,
+its place, what is allowed, and what was got. Where these are in order, check the
+template of gitlab-runner's configuration as "shoal init" will. Exit 0 when there
+is no problem, else 2. Nothing outside this machine is asked, nothing is written.`,
 		Example: `  shoal config check
   shoal config check --config ./shoal.toml`,
 		Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			l, err := c.load()
+			if err == nil {
+				err = checkTemplate(cmd.Context(), l)
+			}
 			if asJSON {
 				return c.printCheck(l, err)
 			}
@@ -98,6 +105,26 @@ Nothing outside this machine is asked.`,
 	}
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+// checkTemplate has the template of gitlab-runner's configuration read as init
+// reads it: a mistake in it would come out at the first launch.
+func checkTemplate(ctx context.Context, l *config.Loaded) error {
+	local := runner.New(runnerOptions(l))
+	defer local.Close()
+	_, err := local.Sections(ctx)
+	if err == nil {
+		return nil
+	}
+	f := fleet.AsFailure("read the template", err)
+	text := f.Message
+	if text == "" {
+		text = f.Error()
+	}
+	if f.Mend != "" {
+		text += "; " + f.Mend
+	}
+	return badConfig(config.Problems{{Origin: config.Origin{File: l.Runner.Template}, Text: text}})
 }
 
 // checkedConfig is config check's object.

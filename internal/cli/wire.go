@@ -42,12 +42,7 @@ func newWiring(l *config.Loaded, log *slog.Logger) (*wiring, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &wiring{metadata: metadata, log: log, runner: runner.New(runner.Options{
-		ConfigPath:      l.Runner.Config,
-		TemplatePath:    l.Runner.Template,
-		ListenAddress:   l.Runner.ListenAddress,
-		ShutdownTimeout: l.Runner.ShutdownTimeout,
-	})}
+	w := &wiring{metadata: metadata, log: log, runner: runner.New(runnerOptions(l))}
 	files := &agent.Files{StateDir: l.Dirs.State, RunDir: l.Dirs.Run}
 	load := autoscaling.Cached(func(ctx context.Context) (aws.Config, error) {
 		region, err := w.region(ctx, files)
@@ -70,6 +65,17 @@ func newWiring(l *config.Loaded, log *slog.Logger) (*wiring, error) {
 		Files:       files,
 	}
 	return w, nil
+}
+
+func runnerOptions(l *config.Loaded) runner.Options {
+	return runner.Options{
+		ConfigPath:      l.Runner.Config,
+		TemplatePath:    l.Runner.Template,
+		ListenAddress:   l.Runner.ListenAddress,
+		ShutdownTimeout: l.Runner.ShutdownTimeout,
+		KillAfter:       l.Unregister.KillAfter,
+		Margin:          l.Unregister.Margin,
+	}
 }
 
 // region is where this instance is: from what init left, else from the

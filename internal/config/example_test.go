@@ -65,7 +65,7 @@ func TestKeysDoNotShareAPlace(t *testing.T) {
 	blank := Config{}
 	for _, k := range keys {
 		c := Config{}
-		for _, raw := range []any{"x", "11m", int64(7), true, []any{"t"}, "https://h", "file:/x", "/p", "h:1", "create", "leave", "debug", "text", "not_protected", "project_type"} {
+		for _, raw := range []any{"x", "11m", "11s", int64(7), true, []any{"t"}, "https://h", "file:/x", "/p", "h:1", "create", "leave", "debug", "text", "not_protected", "project_type"} {
 			if k.set(&c, raw) == "" && !reflect.DeepEqual(c, blank) {
 				break
 			}

@@ -13,6 +13,9 @@ const (
 	shortestSpan   = time.Second
 	// GitLab refuses a runner whose maximum time-out is under ten minutes.
 	shortestJobTimeout = 10 * time.Minute
+	// GitLab holds a poll for 50 s. A drain that waited longer would wait for
+	// nothing, and spend on it the time that EC2 leaves.
+	longestHold = time.Minute
 )
 
 // keys is every key there is: its name, kind, default, place in Config, and
@@ -94,7 +97,7 @@ var keys = []key{
 
 	bind("unregister.margin", 15*time.Second, atLeast(shortestSpan), func(c *Config) *time.Duration { return &c.Unregister.Margin },
 		`How long before EC2 takes the instance its jobs are ended, so that they are reported.`),
-	bind("unregister.hold_timeout", 60*time.Second, atLeast(shortestSpan), func(c *Config) *time.Duration { return &c.Unregister.HoldTimeout },
+	bind("unregister.hold_timeout", 60*time.Second, between(shortestSpan, longestHold), func(c *Config) *time.Duration { return &c.Unregister.HoldTimeout },
 		`How long a drain waits for the runner's last poll before it stops the runner.`),
 	bind("unregister.kill_after", 3*time.Second, atLeast(0), func(c *Config) *time.Duration { return &c.Unregister.KillAfter },
 		`How long after SIGTERM the jobs' own processes are killed, so that the runner can report.`),

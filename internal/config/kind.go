@@ -106,6 +106,14 @@ func atLeast(least time.Duration) kind[time.Duration] {
 	}
 }
 
+// between is a duration with both bounds.
+func between(least, most time.Duration) kind[time.Duration] {
+	k := atLeast(least)
+	k.allowed = fmt.Sprintf(`a duration of %s to %s, such as "30s"`, short(least), short(most))
+	k.check = func(d time.Duration) string { return gotIf(d < least || d > most, short(d)) }
+	return k
+}
+
 // wholeSeconds is a duration that gitlab-runner or GitLab takes as an integer
 // of seconds: a fraction would be cut off in silence.
 func wholeSeconds(least time.Duration) kind[time.Duration] {

@@ -13,13 +13,13 @@ import (
 // illness is the part of Monitor that finds out whether this instance can run
 // jobs, and for whose reason not.
 type illness struct {
-	why    fleet.Reason  // why it cannot run jobs; empty while it can
-	own    bool          // the reason is this instance's own
-	lasted time.Duration // so far
-	after  time.Duration // how long an own reason is borne; 0 until it is one
-	next   time.Time     // not before: have it replaced
-	turn   time.Duration // after the first in leaving order
-	marked time.Time     // reported Unhealthy
+	why     fleet.Reason  // why it cannot run jobs; empty while it can
+	own     bool          // the reason is this instance's own
+	lasted  time.Duration // so far
+	after   time.Duration // how long an own reason is borne; 0 until it is one
+	next    time.Time     // not before: have it replaced
+	turn    time.Duration // after the first in leaving order
+	section string        // the section whose polls are refused; empty when none are
 }
 
 const (
@@ -59,17 +59,47 @@ func (s *Monitor) judge(o fleet.Observation, passed time.Duration) {
 	if !s.seen || o.StartedAt != last.StartedAt {
 		last = fleet.Observation{}
 	}
+	refused := refusedSection(last, o)
 	switch {
+	case refused != "":
+		s.sick("GitLab refuses the runner's token", s.set.Mode != fleet.ModeToken)
+		s.ill.section = refused
+	case s.ill.section != "" && !answeredAgain(last, o, s.ill.section): // what other sections hear says nothing of it
 	case o.PollsAnswered() > last.PollsAnswered() || o.Running() > last.Running():
 		s.well()
-	case o.PollsRefused() > last.PollsRefused():
-		s.sick("GitLab refuses the runner's token", s.set.Mode != fleet.ModeToken)
 	case o.PollsFailed() > last.PollsFailed():
 		s.sick("GitLab does not answer the runner's polls", false)
 	case s.ill.why == reasonUnreadable || s.ill.why == reasonInit: // it can be read again
 		s.well()
 	}
 	s.ails(passed)
+}
+
+// refusedSection is a section whose polls have been refused since last, and none
+// answered; empty when there is none.
+func refusedSection(last, o fleet.Observation) string {
+	for _, r := range o.Runners {
+		before := section(last, r.Name)
+		if r.PollsRefused > before.PollsRefused && r.PollsAnswered == before.PollsAnswered {
+			return r.Name
+		}
+	}
+	return ""
+}
+
+// answeredAgain tells whether a section's polls are answered, or it is no more.
+func answeredAgain(last, o fleet.Observation, name string) bool {
+	now := section(o, name)
+	return now.Name == "" || now.PollsAnswered > section(last, name).PollsAnswered
+}
+
+func section(o fleet.Observation, name string) fleet.RunnerReading {
+	for _, r := range o.Runners {
+		if r.Name == name {
+			return r
+		}
+	}
+	return fleet.RunnerReading{}
 }
 
 const (
@@ -174,7 +204,7 @@ func (s *Monitor) gotIll(r Result) {
 	case illActivities:
 		s.gotActivities(value[[]fleet.Activity](r))
 	case illMark:
-		s.ill.marked, s.ill.next = s.now, s.now.Add(markedPause)
+		s.ill.next = s.now.Add(markedPause)
 		s.say(Error, "reported this instance Unhealthy, to be replaced", s.ill.why, fleet.Reason(fmt.Sprintf("for %s", s.ill.lasted.Round(time.Second))))
 		s.rest()
 	}

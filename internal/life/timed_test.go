@@ -434,3 +434,32 @@ func TestMonitorLeavesARefusedScaleUpAlone(t *testing.T) {
 		t.Errorf("scale-up was started %d times in an hour of refusals", starts)
 	}
 }
+
+// Of two sections one runner was deleted in GitLab: the other's answers do not
+// hide it.
+func TestMonitorSeesOneSectionOfTwoRefused(t *testing.T) {
+	all, _ := timed(life.NewMonitor(life.MonitorSettings{
+		Mode: fleet.ModeCreate, Period: 10 * time.Second, SaturatedPeriod: 3 * time.Second, IdleThreshold: 24 * time.Hour,
+		UnprotectAfter: time.Minute, HoldTimeout: time.Minute, UnhealthyAfter: 15 * time.Minute, Seed: 1,
+	}), time.Hour, func(at time.Duration, a life.Action) (any, *fleet.Failure, time.Duration) {
+		polls := int64(at/time.Second) + 1
+		switch a.(type) {
+		case life.ReadFlags:
+			return fleet.Flags{Registered: true}, nil, 0
+		case life.ReadWhoami:
+			return &life.Whoami{Identity: fleet.Identity{InstanceID: self}, Group: "ci"}, nil, 0
+		case life.ScrapeMetrics:
+			return fleet.Observation{StartedAt: 1, Concurrent: 2, Runners: []fleet.RunnerReading{
+				{Name: "a", PollsAnswered: polls}, {Name: "b", PollsAnswered: 5, PollsRefused: min(3, polls/60)},
+			}}, nil, 0
+		case life.DescribeGroup:
+			return fleet.Group{Name: "ci", Max: 4, Desired: 1, Instances: []fleet.Instance{{ID: self, State: fleet.InService}}}, nil, 0
+		case life.DescribeActivities:
+			return []fleet.Activity(nil), nil, 0
+		}
+		return nil, nil, 0
+	})
+	if at := first[life.SetUnhealthy](all, nil); at < 15*time.Minute || at > 20*time.Minute {
+		t.Errorf("reported Unhealthy after %s, want a quarter of an hour after the first refusal", at)
+	}
+}

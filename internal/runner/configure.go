@@ -19,22 +19,26 @@ check_interval = 3
 `
 
 // Sections tells how many [[runners]] sections of the template need a token. A
-// template without any section gets one.
+// template without any section gets one. It writes nothing, and refuses with
+// [fleet.Invalid] whatever template Configure would refuse.
 func (l *Local) Sections(context.Context) (int, error) {
 	t, err := l.template()
 	if err != nil {
 		return 0, err
 	}
-	if len(t.tables) == 0 {
-		return 1, nil
+	n := t.wanting()
+	_, err = t.render(trial(n))
+	return n, err
+}
+
+// trial is a registration that a template is tried with: the real one is asked
+// of GitLab only for a template that can take it.
+func trial(n int) fleet.Registration {
+	r := fleet.Registration{Mode: fleet.ModeCreate, URL: "https://gitlab.example", Description: "trial"}
+	for range n {
+		r.Runners = append(r.Runners, fleet.RegisteredRunner{ID: 1, Token: fleet.NewToken("trial")})
 	}
-	n := 0
-	for _, table := range t.tables {
-		if needsToken(table) {
-			n++
-		}
-	}
-	return n, nil
+	return r
 }
 
 // Configure writes .runner_system_id and config.toml. It is done again after any
@@ -66,10 +70,9 @@ func (l *Local) Configure(_ context.Context, r fleet.Registration) error {
 // template is the operator's template, read and checked.
 type template struct {
 	*document
-	path     string
-	tables   []map[string]any // the decoded sections, as document.sections has them
-	listen   string
-	shutdown time.Duration
+	path   string
+	tables []map[string]any // the decoded sections, as document.sections has them
+	opts   Options
 
 	edits []edit
 	want  map[string]any // what the result must decode to
@@ -80,7 +83,7 @@ func (l *Local) template() (*template, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &template{path: l.opts.TemplatePath, listen: l.opts.ListenAddress, shutdown: l.opts.ShutdownTimeout}
+	t := &template{path: l.opts.TemplatePath, opts: l.opts}
 	if text == nil {
 		text, t.path = []byte(builtIn), "the built-in template"
 	}
@@ -125,13 +128,49 @@ func (t *template) checkGlobals() error {
 			return t.invalid(fmt.Sprintf("concurrent is %v", c), "set concurrent to 1 or more: gitlab-runner dies of 0")
 		}
 	}
+	if err := t.checkListen(); err != nil {
+		return err
+	}
+	return t.checkShutdown()
+}
+
+func (t *template) checkListen() error {
 	address, ok := t.tree["listen_address"]
 	if !ok || address == "" {
 		return nil
 	}
-	if s, isString := address.(string); !isString || !covers(s, t.listen) {
-		return t.invalid(fmt.Sprintf("listen_address is %v, runner.listen_address is %q", address, t.listen),
+	if s, isString := address.(string); !isString || !covers(s, t.opts.ListenAddress) {
+		return t.invalid(fmt.Sprintf("listen_address is %v, runner.listen_address is %q", address, t.opts.ListenAddress),
 			"set runner.listen_address to the same, or leave listen_address out of the template")
+	}
+	return nil
+}
+
+// gitlabShutdown is what gitlab-runner makes of a shutdown_timeout of 0 or less
+// (common.DefaultShutdownTimeout).
+const gitlabShutdown = 30 * time.Second
+
+// checkShutdown holds the operator's shutdown_timeout to what a drain that must
+// hurry needs: a runner that gives up before the jobs' processes are killed, or
+// that waits past EC2's deadline, leaves its jobs unreported.
+func (t *template) checkShutdown() error {
+	value, ok := t.tree["shutdown_timeout"]
+	if !ok {
+		return nil
+	}
+	n, isInt := value.(int64)
+	if !isInt {
+		return t.invalid(fmt.Sprintf("shutdown_timeout is %v", value), "write whole seconds as an integer, or leave it out: Shoal writes runner.shutdown_timeout")
+	}
+	got, seconds := strconv.FormatInt(n, 10), float64(n) // as a Duration the biggest would overflow
+	if n <= 0 {
+		got, seconds = got+", which gitlab-runner takes as 30", gitlabShutdown.Seconds()
+	}
+	if k := t.opts.KillAfter; k > 0 && seconds <= k.Seconds() {
+		return t.invalid("shutdown_timeout is "+got, fmt.Sprintf("set it to more seconds than unregister.kill_after (%s), or leave it out: gitlab-runner would be gone before its killed jobs are reported", k))
+	}
+	if m := t.opts.Margin; m > 0 && seconds >= m.Seconds() {
+		return t.invalid("shutdown_timeout is "+got, fmt.Sprintf("set it to fewer seconds than unregister.margin (%s), or leave it out: EC2 would take the instance before its jobs are reported", m))
 	}
 	return nil
 }
@@ -147,6 +186,20 @@ func covers(listens, asked string) bool {
 	return err == nil && err2 == nil && port == askedPort && wildcard(host)
 }
 
+// wanting counts the sections that need a token; a template without any gets one.
+func (t *template) wanting() int {
+	if len(t.tables) == 0 {
+		return 1
+	}
+	n := 0
+	for _, table := range t.tables {
+		if needsToken(table) {
+			n++
+		}
+	}
+	return n
+}
+
 func needsToken(table map[string]any) bool {
 	token, _ := table["token"].(string)
 	return token == ""
@@ -155,9 +208,9 @@ func needsToken(table map[string]any) bool {
 // render is config.toml: the template's text with what is missing in it.
 func (t *template) render(r fleet.Registration) ([]byte, error) {
 	t.edits, t.want = nil, t.tree
-	t.setRoot("listen_address", t.listen, t.listen != "")
+	t.setRoot("listen_address", t.opts.ListenAddress, t.opts.ListenAddress != "")
 	// Rounded up: a runner that gives up early leaves a job unreported.
-	seconds := int64((t.shutdown + time.Second - 1) / time.Second)
+	seconds := int64((t.opts.ShutdownTimeout + time.Second - 1) / time.Second)
 	if _, ok := t.tree["shutdown_timeout"]; !ok && seconds > 0 {
 		t.setRoot("shutdown_timeout", seconds, true)
 	}
@@ -265,12 +318,14 @@ func literal(value any) string {
 	return fmt.Sprint(value)
 }
 
+const unfinished = "its keys cannot be completed in place"
+
 // prove decodes the result and compares it with what it must be, so that no
 // mistake in the text's positions ever reaches config.toml.
 func (t *template) prove(out []byte) error {
 	d, err := parseDocument(out)
 	if err != nil || !sameTree(d.tree, t.want) {
-		return t.invalid("its keys cannot be completed in place", "write each key on a line of its own")
+		return t.invalid(unfinished, "write each key on a line of its own")
 	}
 	return nil
 }

@@ -209,11 +209,52 @@ func TestConfigureRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			l := place(t, tt.template)
 			f := failure(t, l.Configure(t.Context(), registration(1)), fleet.Invalid)
+			// The one thing that the template alone cannot tell is how many are registered.
+			if _, err := l.Sections(t.Context()); tt.name != "more sections than runners" && (err == nil || err.Error() != f.Error()) {
+				t.Errorf("Sections says %v, Configure %v", err, f)
+			}
 			if !strings.Contains(f.Message, tt.message) || !strings.Contains(f.Mend, tt.mend) {
 				t.Errorf("got %q (%q), want %q (%q)", f.Message, f.Mend, tt.message, tt.mend)
 			}
 			if _, err := os.Stat(l.opts.ConfigPath); err == nil {
 				t.Error("config.toml was written")
+			}
+		})
+	}
+}
+
+func TestShutdownTimeoutOfTheOperator(t *testing.T) {
+	const section = "[[runners]]\nexecutor = 'shell'\n"
+	tests := []struct {
+		name, value       string
+		killAfter, margin time.Duration
+		message, mend     string // empty: taken
+	}{
+		{"between", "4", 3 * time.Second, 15 * time.Second, "", ""},
+		{"just under the margin", "14", 3 * time.Second, 15 * time.Second, "", ""},
+		{"as the jobs are killed", "3", 3 * time.Second, 15 * time.Second, "shutdown_timeout is 3", "unregister.kill_after (3s)"},
+		{"at the margin", "15", 3 * time.Second, 15 * time.Second, "shutdown_timeout is 15", "unregister.margin (15s)"},
+		{"an hour", "3600", 3 * time.Second, 15 * time.Second, "shutdown_timeout is 3600", "unregister.margin (15s)"},
+		{"the biggest", "9223372036854775807", 3 * time.Second, 15 * time.Second, "shutdown_timeout is 9223372036854775807", "unregister.margin (15s)"},
+		{"0 is 30", "0", 3 * time.Second, 15 * time.Second, "shutdown_timeout is 0, which gitlab-runner takes as 30", "unregister.margin (15s)"},
+		{"0 fits a wide margin", "0", 3 * time.Second, time.Minute, "", ""},
+		{"below 0 is 30", "-1", 40 * time.Second, time.Minute, "shutdown_timeout is -1, which gitlab-runner takes as 30", "unregister.kill_after (40s)"},
+		{"no integer", "'8s'", 0, 0, "shutdown_timeout is 8s", "whole seconds"},
+		{"unchecked", "3600", 0, 0, "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			l := place(t, "shutdown_timeout = "+tt.value+"\n"+section)
+			l.opts.KillAfter, l.opts.Margin = tt.killAfter, tt.margin
+			if tt.message == "" {
+				if err := l.Configure(t.Context(), registration(1)); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			f := failure(t, l.Configure(t.Context(), registration(1)), fleet.Invalid)
+			if f.Message != tt.message || !strings.Contains(f.Mend, tt.mend) {
+				t.Errorf("got %q (%q), want %q (%q)", f.Message, f.Mend, tt.message, tt.mend)
 			}
 		})
 	}
@@ -253,6 +294,9 @@ func FuzzTemplate(f *testing.F) {
 		l.disk, l.opts.TemplatePath, l.opts.ConfigPath = m, "t", "config.toml"
 		n, err := l.Sections(t.Context())
 		if err != nil {
+			if strings.Contains(err.Error(), unfinished) {
+				t.Fatal(err)
+			}
 			return
 		}
 		if err := l.Configure(t.Context(), registration(n)); err != nil {

@@ -35,6 +35,12 @@ type Options struct {
 	TemplatePath    string        // the operator's template; an absent file means the built-in one
 	ListenAddress   string        // host:port of the metrics page, as config.toml has it
 	ShutdownTimeout time.Duration // shutdown_timeout where the operator set none; 0 writes none
+
+	// A shutdown_timeout of the operator's must be longer than KillAfter and
+	// shorter than Margin; 0 leaves it unchecked. What they are is
+	// unregister.kill_after and unregister.margin.
+	KillAfter time.Duration
+	Margin    time.Duration
 }
 
 // Local is the gitlab-runner of this machine. Its methods may be called by

@@ -41,9 +41,9 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-func startDemo(t *testing.T) *demo {
+func startDemo(t *testing.T, more ...string) *demo {
 	t.Helper()
-	d := &demo{Cmd: exec.Command(program, "demo", "--duration", "60s", "--json"), family: map[int]string{}}
+	d := &demo{Cmd: exec.Command(program, append([]string{"demo", "--duration", "60s", "--json"}, more...)...), family: map[int]string{}}
 	tmp, err := os.MkdirTemp("", "e2e-") //nolint:usetesting // short: sockets' paths are bounded
 	if err != nil {
 		t.Fatal(err)

@@ -10,17 +10,15 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/emulator"
 	"github.com/shoal-ci/shoal/internal/emulator/machine"
-	"github.com/shoal-ci/shoal/internal/emulator/supervisor"
 	"github.com/shoal-ci/shoal/internal/world"
 )
 
@@ -54,6 +52,8 @@ const (
 	groupName   = "demo"
 	region      = "eu-central-1"
 	runnerToken = "glrt-demo-0123456789abcd" //nolint:gosec // of an emulated GitLab that lives for two minutes
+	// accessToken lets whoever talks to a kept demo ask its GitLab.
+	accessToken = "glpat-demo-0123456789abcd" //nolint:gosec // of the same GitLab
 	minimum     = 1
 	// spotLead is how long ahead the demo's EC2 announces an interruption: two
 	// minutes would be the whole show.
@@ -135,7 +135,7 @@ func open(o Options) (*show, error) {
 	}
 	cloud, err := emulator.Start(cloudOptions(o))
 	if err != nil {
-		return nil, fmt.Errorf("start the emulated services: %w", err)
+		return nil, errors.Join(fmt.Errorf("start the emulated services: %w", err), os.RemoveAll(dir))
 	}
 	s := &show{Options: o, dir: dir, cloud: cloud, events: make(chan struct{}), failed: make(chan error, 1)}
 	s.screen = &screen{out: o.Progress, live: o.Live, colour: o.Colour, width: o.Width, start: time.Now(), duration: o.Duration, slots: o.Slots}
@@ -166,8 +166,9 @@ func cloudOptions(o Options) emulator.Options {
 				{Name: "terminate", Transition: world.AtTermination, HeartbeatTimeout: 30 * time.Second, DefaultResult: world.Continue},
 			},
 		}},
-		Runners:  []world.NewRunner{{Type: world.TypeInstance, Description: "demo", RunUntagged: true, Token: runnerToken}},
-		PollHold: pollHold,
+		AccessTokens: []world.AccessToken{{Token: accessToken, Scopes: []string{world.ScopeAPI}}},
+		Runners:      []world.NewRunner{{Type: world.TypeInstance, Description: "demo", RunUntagged: true, Token: runnerToken}},
+		PollHold:     pollHold,
 	}
 }
 
@@ -252,26 +253,4 @@ func (s *show) keep(ctx context.Context, summary Summary) error {
 	case err := <-s.failed:
 		return err
 	}
-}
-
-// variables lead other programs to the emulated services, and Shoal's commands
-// to one of the instances.
-func (s *show) variables() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "export CI_SERVER_URL=%s\n", s.cloud.GitLabURL())
-	for _, i := range s.cloud.Records().Instances {
-		env, err := s.machines.Environ(i.ID)
-		if err != nil {
-			continue // it has gone
-		}
-		fmt.Fprintf(&b, "# as on instance %s, whose folders are below %s:\n", i.ID, s.machines.Root(i.ID))
-		fmt.Fprintf(&b, "export PATH=%s:$PATH\n", filepath.Join(s.machines.Root(i.ID), "bin"))
-		for _, v := range env {
-			if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "AWS_") || strings.HasPrefix(name, "SHOAL_") || name == supervisor.ControlVariable {
-				fmt.Fprintf(&b, "export %s\n", v)
-			}
-		}
-		break
-	}
-	return b.String()
 }
