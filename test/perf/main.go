@@ -47,6 +47,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	flags := flag.NewFlagSet("perf", flag.ContinueOnError)
 	runs := flags.Int("n", 20, "counted runs of each command")
+	flags.BoolVar(&verbose, "v", false, "print what the units say")
 	length := flags.Duration("for", time.Hour, "how long the daemons are watched")
 	if len(args) == 0 {
 		return errors.New("say what to measure: commands or daemons")
@@ -76,6 +77,9 @@ const (
 	// patience bounds each wait for the emulated fleet.
 	patience = time.Minute
 )
+
+// verbose is the flag -v.
+var verbose bool
 
 // bench is an emulated cloud with instances that are processes.
 type bench struct {
@@ -110,8 +114,8 @@ func newBench(ctx context.Context) (*bench, error) {
 	b.machines, err = machine.New(machine.Options{
 		Dir: dir, Cloud: b.cloud, Region: region, Token: token, Slots: slots, Shoal: shoal, Standin: shoal + "-standin",
 		Line: func(id, unit, text string) {
-			if strings.Contains(text, `"level":"ERROR"`) {
-				fmt.Fprintln(os.Stderr, id, unit, text)
+			if verbose {
+				fmt.Fprintln(os.Stderr, time.Now().Format(time.TimeOnly), id, unit, text)
 			}
 		},
 	})
