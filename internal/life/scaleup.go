@@ -148,12 +148,12 @@ func (s *ScaleUp) gotMetrics(o fleet.Observation) {
 		s.look()
 	case scaling.NoneWaited(s.last, o) && !s.gauge: // jobs come, and find a slot
 		s.decided, s.wait = s.now, s.set.BlindAfter
-		s.rest(scaleFlags)
+		s.rest()
 	case s.stale():
 		s.blind = true
 		s.look()
 	default:
-		s.rest(scaleFlags)
+		s.rest()
 	}
 }
 
@@ -230,7 +230,7 @@ func (s *ScaleUp) remember() {
 // decidedOn goes on after a decision: at once after a raise, for a slot may be
 // free by now.
 func (s *ScaleUp) decidedOn() {
-	s.rest(scaleFlags)
+	s.rest()
 	if s.raise.Needed {
 		s.goTo(scaleFlags)
 	}
@@ -272,7 +272,7 @@ func (s *ScaleUp) failed(f *fleet.Failure) {
 		s.decidedOn()
 	case s.phase == scaleMetrics || s.phase == scaleFlags:
 		s.fails(Warn, "cannot see the runner, trying again", f)
-		s.rest(scaleFlags)
+		s.rest()
 	case f.Final():
 		s.fails(Error, "cannot raise", f)
 		s.done(Refused, f.Error())
@@ -285,7 +285,7 @@ func (s *ScaleUp) failed(f *fleet.Failure) {
 	}
 }
 
-func (s *ScaleUp) rest(p phase) {
+func (s *ScaleUp) rest() {
 	s.first = false
-	s.goToAfter(p, s.set.Period)
+	s.goToAfter(scaleFlags, s.set.Period)
 }
