@@ -51,13 +51,26 @@ func (g *group) inZone(zone string) int {
 	return n
 }
 
-// booted: the machine is up, and the launch hooks begin to wait.
+// booted: the machine is up; the launch hooks begin to wait then or a little later.
 func (w *World) booted(m *machine, again bool) {
 	m.up = true
 	if !again {
 		m.BootedAt = w.now
 	}
 	w.emit(InstanceBooted{At: w.now, ID: m.ID, Group: m.Group, Again: again})
+	if w.opt.HoldLag == 0 {
+		w.holdLaunch(m)
+		return
+	}
+	w.after(w.opt.HoldLag, func() {
+		if m.Alive() && (m.state == Pending || m.state == WarmedPending) {
+			w.holdLaunch(m)
+		}
+	})
+}
+
+// holdLaunch has the launch hooks begin to wait, where there are any.
+func (w *World) holdLaunch(m *machine) {
 	if !w.hold(m, AtLaunch) {
 		w.enterService(m)
 		return

@@ -212,3 +212,26 @@ func TestWarmPoolWithoutHooks(t *testing.T) {
 		t.Errorf("states %v, want one in service", got)
 	}
 }
+
+// TestHoldLag: until the group holds the launch nothing waits that could be
+// completed or extended.
+func TestHoldLag(t *testing.T) {
+	r := newRig(t, Options{HoldLag: 10 * time.Second}, hooked("ci", 0, 1, 1))
+	id := r.ids()[0]
+	r.pass(9 * time.Second)
+	r.wantStates("before", Pending)
+	if err := r.Heartbeat(r.now, "ci", "start", id); err == nil {
+		t.Error("a heartbeat is accepted before anything waits")
+	}
+	r.pass(time.Second)
+	r.wantStates("then", PendingWait)
+	r = newRig(t, Options{HoldLag: 10 * time.Second}, hooked("ci", 0, 1, 1))
+	id = r.ids()[0]
+	if err := r.Crash(r.now, id); err != nil {
+		t.Fatal(err)
+	}
+	r.pass(10 * time.Second)
+	if got := r.record(id).State; got == PendingWait {
+		t.Error("a dead machine's launch is held")
+	}
+}

@@ -33,6 +33,9 @@ type Options struct {
 	Boot time.Duration
 	// BootSpread is the share by which Boot varies either way, 0 to 1.
 	BootSpread float64
+	// HoldLag is how long after a machine is up its group begins to hold the
+	// launch: until then nothing waits that could be completed.
+	HoldLag time.Duration
 	// React is how long a group takes to see that its count is not what is
 	// desired, or that an instance was called unhealthy.
 	React time.Duration

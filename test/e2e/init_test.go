@@ -217,3 +217,16 @@ func TestInitWarmPool(t *testing.T) {
 		})
 	}
 }
+
+// TestInitBeforeTheGroupHolds: the machine is up, and init done with its work,
+// some seconds before the group begins to hold the launch.
+func TestInitBeforeTheGroupHolds(t *testing.T) {
+	t.Parallel()
+	s := open(t, func(p *plan) { p.group.Min, p.world.HoldLag = 1, 8*time.Second })
+	id := s.up()
+	stays(t, time.Second, "it is in service", func() bool {
+		i := s.records().Instances
+		return len(i) == 1 && i[0].ID == id && i[0].State == world.InService
+	})
+	s.untilSaid("completed launch hook")
+}
