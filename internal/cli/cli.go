@@ -15,10 +15,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/shoal-ci/shoal/internal/emulator/standin"
 	"github.com/shoal-ci/shoal/internal/emulator/supervisor"
@@ -44,12 +46,25 @@ func Main(argv []string) int {
 	case "gitlab-runner":
 		return standin.Main(argv[1:], os.Getenv, os.Stdout, os.Stderr)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	dieBySignal()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// systemd takes an end by SIGHUP for a clean one: a daemon that was sent one, to
+	// have it reload perhaps, would not be started again. The demo catches it.
+	signal.Ignore(syscall.SIGHUP)
 	// A later signal ends the process at once; not one that comes with the first,
 	// as from a program that signals a process and its group.
 	context.AfterFunc(ctx, func() { time.AfterFunc(impatience, stop) })
 	return Run(ctx, argv[1:], Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ()})
+}
+
+// dieBySignal has a crash of the program end it by a signal. Go's own way is the
+// exit code 2, which is ours for bad usage: the units do not start that again, and
+// one crash would end a daemon for good. The memory is not dumped: it may hold a
+// token.
+func dieBySignal() {
+	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}) // lowering it is always allowed
+	debug.SetTraceback("crash")
 }
 
 // impatience is how long after a first signal a second one is meant as such.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -50,6 +52,8 @@ func (c *call) demo(ctx context.Context, o demo.Options, keep, asJSON bool) erro
 	if err := checkDemo(o); err != nil {
 		return err
 	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // its terminal is gone
+	defer stop()
 	c.show(&o, asJSON)
 	var kept error
 	if keep {
