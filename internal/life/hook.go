@@ -20,6 +20,7 @@ type keeper struct {
 	refused  bool // heartbeats are not permitted: the time-out will strike
 	next     time.Time
 	since    time.Time // when it was found
+	notAt    time.Time // no action waited as late as then
 	// persistent keeps asking where no action waits yet: a termination hook may
 	// begin to wait some time after the notice.
 	persistent bool
@@ -70,7 +71,7 @@ func (f *flow) beaten(_ Heartbeat, failure *fleet.Failure) {
 	case failure == nil:
 		k.waiting, k.began = true, true
 	case failure.Kind == fleet.NotWaiting:
-		k.waiting, k.on = false, k.persistent
+		k.waiting, k.on, k.notAt = false, k.persistent, f.now
 		if !k.began && f.now.Sub(k.since) < hookPatience {
 			k.next = f.now.Add(heartbeatLeast) // it may begin to wait any moment
 		}

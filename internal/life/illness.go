@@ -60,11 +60,13 @@ func (s *Monitor) judge(o fleet.Observation, passed time.Duration) {
 		last = fleet.Observation{}
 	}
 	refused := refusedSection(last, o)
+	still := s.ill.section != "" && !answeredAgain(last, o, s.ill.section) // what other sections hear says nothing of it
 	switch {
-	case refused != "":
+	case refused != "" || still:
 		s.sick("GitLab refuses the runner's token", s.set.Mode != fleet.ModeToken)
-		s.ill.section = refused
-	case s.ill.section != "" && !answeredAgain(last, o, s.ill.section): // what other sections hear says nothing of it
+		if !still {
+			s.ill.section = refused
+		}
 	case o.PollsAnswered() > last.PollsAnswered() || o.Running() > last.Running():
 		s.well()
 	case o.PollsFailed() > last.PollsFailed():

@@ -104,7 +104,8 @@ func (s *Init) failedRegister(f *fleet.Failure) {
 		s.retry(f)
 		return
 	}
-	if s.hook.waiting && s.now.Sub(s.started) < s.set.Patience {
+	early := s.hook.on && !s.hook.began && s.now.Sub(s.hook.since) < hookPatience
+	if (s.hook.waiting || early) && s.now.Sub(s.started) < s.set.Patience {
 		s.fails(Error, fmt.Sprintf("cannot register; trying again until %s after launch", s.set.Patience), f)
 		s.phase, s.notBefore = initSecret, s.now.Add(refusedPause) // read the secret anew: it may have been mended there
 		return
@@ -215,6 +216,10 @@ func (s *Init) giveUp(f *fleet.Failure, code ExitCode, own bool) {
 // unregistered and the launch abandoned.
 func (s *Init) gotUndoStopped(u fleet.UnitState) {
 	struck := s.hook.waiting && s.outOfTime() && s.now.Sub(s.undoing) > undoPatience
+	if u.Active == "active" && !struck { // the stop failed, or someone started it
+		s.goToAfter(undoStop, stopAgain)
+		return
+	}
 	if u.Running() && !struck {
 		s.goToAfter(undoStopped, watchPeriod)
 		return

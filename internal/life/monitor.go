@@ -201,7 +201,7 @@ func (s *Monitor) got(r Result) {
 	case monMark:
 		s.goTo(monProtect)
 	case monProtect:
-		s.protected, s.unsure = true, false
+		s.protected, s.unsure, s.protectTries = true, false, 0
 		s.say(Info, "set scale-in protection", fleet.Reason(fmt.Sprintf("%d of %d slots are busy", s.last.Running(), s.last.Slots())))
 		s.goTo(monAct)
 	case monUnprotect:

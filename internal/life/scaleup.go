@@ -47,6 +47,9 @@ func NewScaleUp(set ScaleUpSettings) ScaleUp {
 	return ScaleUp{flow: flow{verb: "scale-up", backoff: backoff{seed: set.Seed}}, set: set, find: finder{configured: set.Group}, first: true}
 }
 
+// rereadAfter is after how many failures in a row the queue is read anew.
+const rereadAfter = 5
+
 const (
 	scaleFlags   phase = "flags"
 	scaleSeen    phase = "last reading believed"
@@ -207,7 +210,7 @@ func (s *ScaleUp) gotGroup(g fleet.Group) {
 	}
 	s.pace()
 	if s.raise.Needed {
-		s.goTo(scaleRaise)
+		s.onTo(scaleRaise)
 		return
 	}
 	s.sayMax()
@@ -281,6 +284,10 @@ func (s *ScaleUp) failed(f *fleet.Failure) {
 		s.again(f)
 		if s.phase == scaleRaise {
 			s.phase = scaleLook
+		}
+		if s.backoff.tries > rereadAfter {
+			s.reading = s.last
+			s.goToAfter(scaleFlags, backoffMost)
 		}
 	}
 }

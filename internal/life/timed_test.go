@@ -282,6 +282,9 @@ func TestUnregisterEndsTheJobsInTimeWhateverHangs(t *testing.T) {
 			if term, want := first(all, isTerm), lead-drainSettings.Margin; term < 0 || term > want+2*time.Second {
 				t.Errorf("%s hang, %s until the deadline: SIGTERM after %s, want %s", name, lead, term, want)
 			}
+			if late := first[life.KillJobs](all, nil) - first(all, isTerm) - drainSettings.KillAfter; late < 0 || late > 2*time.Second {
+				t.Errorf("%s hang, %s until the deadline: the jobs' processes are killed %s too late", name, lead, late)
+			}
 		}
 	}
 }

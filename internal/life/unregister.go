@@ -41,6 +41,7 @@ type Unregister struct {
 	termed    time.Time
 	killed    bool
 	looks     int
+	spotSeen  bool      // a spot notice came in the middle of the drain
 	spotAt    time.Time // when a spot notice is looked for
 	group     bool      // who and hook have been found out
 	late      bool      // the drain is over

@@ -20,9 +20,9 @@ func (s *Unregister) deadline() (time.Time, bool) {
 		earlier(*s.notice.Deadline)
 	}
 	if s.hook.began && s.hook.waiting {
-		earlier(s.notice.SeenAt.Add(s.hook.cap))
+		earlier(later(s.notice.SeenAt, s.hook.notAt).Add(s.hook.cap))
 	}
-	if s.hook.refused {
+	if s.hook.refused && s.notice.Kind != fleet.NoticeOperator { // nobody says that it waits
 		earlier(s.notice.SeenAt.Add(s.hook.timeout))
 	}
 	return d, !d.IsZero()
@@ -200,7 +200,7 @@ func (s *Unregister) endJobs(deadline time.Time) {
 // jobs must be ended: nothing but the runner is looked at then.
 func (s *Unregister) urgent() bool {
 	d, bounded := s.deadline()
-	return bounded && !s.late && s.termed.IsZero() && !s.stopped.IsZero() && s.now.Add(callMost).After(d.Add(-s.set.Margin))
+	return bounded && !s.late && !s.killed && !s.stopped.IsZero() && s.now.Add(callMost).After(d.Add(-s.set.Margin))
 }
 
 // lookAgain looks at the stopping runner after a pause that grows, and never
@@ -226,7 +226,7 @@ func (s *Unregister) lookAgain() {
 
 // looksForSpot looks for a spot notice where one is due.
 func (s *Unregister) looksForSpot() bool {
-	if s.notice.Deadline != nil || s.now.Before(s.spotAt) {
+	if s.spotSeen || s.notice.Kind == fleet.NoticeSpot || s.urgent() || s.now.Before(s.spotAt) {
 		return false
 	}
 	s.spotAt = s.now.Add(spotPeriod)
@@ -237,10 +237,16 @@ func (s *Unregister) looksForSpot() bool {
 // gotSpot takes EC2's deadline over into a drain that had none.
 func (s *Unregister) gotSpot(a *fleet.SpotAction) {
 	if a != nil {
-		s.notice.Deadline = s.byOwnClock(a.Time)
+		s.spotSeen = true
+		if d := s.byOwnClock(a.Time); s.notice.Deadline == nil || d.Before(*s.notice.Deadline) {
+			s.notice.Deadline = d
+		}
 		s.say(Warn, "EC2 takes this instance in the middle of its drain", s.timeLeft())
 	}
 	s.goTo(s.drainPhase())
+	if s.holding {
+		s.goToAfter(unregHeld, holdPeriod)
+	}
 }
 
 // byOwnClock is a moment told by another clock, from here on by this process's
@@ -248,4 +254,11 @@ func (s *Unregister) gotSpot(a *fleet.SpotAction) {
 func (s *Unregister) byOwnClock(t time.Time) *time.Time {
 	own := s.now.Add(t.Sub(s.now))
 	return &own
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

@@ -164,7 +164,11 @@ func (s *Unregister) unregisterEnd() time.Time {
 // notYetWaiting tells whether the group has told the metadata of the
 // termination, but may not have begun to wait at its hook.
 func (s *Unregister) notYetWaiting() bool {
-	return s.notice.Kind == fleet.NoticeScaleIn && !s.hook.began && s.now.Sub(s.notice.SeenAt) < hookPatience
+	since := s.notice.SeenAt
+	if s.replaces() {
+		since = s.hook.since // the group was told only right before
+	}
+	return (s.notice.Kind == fleet.NoticeScaleIn || s.replaces()) && !s.hook.began && s.now.Sub(since) < hookPatience
 }
 
 func (s *Unregister) failedComplete(f *fleet.Failure) {
