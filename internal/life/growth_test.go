@@ -1,0 +1,163 @@
+package life_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/life"
+)
+
+// full is a runner whose slots are all busy; total jobs taken, the newest
+// when waiting jobs waited behind it.
+func full(total int64, waiting int) fleet.Observation {
+	return fleet.Observation{StartedAt: 1, Concurrent: 2, Runners: []fleet.RunnerReading{{Name: "r", Running: 2, JobsTotal: total, QueueSize: waiting + 1}}}
+}
+
+// growing answers a scale-up with a group that grows at once, and whose idle
+// newcomers leave after five minutes.
+func growing(seen *life.Seen, reading func(at time.Duration) fleet.Observation, raises *[]int) answers {
+	desired, grown := 1, time.Duration(0)
+	return func(at time.Duration, a life.Action) (any, *fleet.Failure, time.Duration) {
+		if desired > 1 && at-grown > 5*time.Minute {
+			desired = 1
+		}
+		switch a := a.(type) {
+		case life.ReadFlags:
+			return fleet.Flags{Registered: true}, nil, 0
+		case life.ReadSeen:
+			return seen, nil, 0
+		case life.WriteSeen:
+			seen = &a.Seen
+		case life.ReadWhoami:
+			return &life.Whoami{Identity: fleet.Identity{InstanceID: self}, Group: "ci"}, nil, 0
+		case life.ScrapeMetrics:
+			return reading(at), nil, 0
+		case life.SetDesired:
+			desired, grown = a.Desired, at
+			*raises = append(*raises, a.Desired)
+		case life.DescribeGroup:
+			g := fleet.Group{Name: "ci", Max: 40, Desired: desired, Instances: []fleet.Instance{{ID: self, State: fleet.InService, Protected: true}}}
+			for range desired - 1 {
+				g.Instances = append(g.Instances, fleet.Instance{ID: "i-other", State: fleet.InService})
+			}
+			return g, nil, 0
+		}
+		return nil, nil, 0
+	}
+}
+
+var scaleSettings = life.ScaleUpSettings{Period: 5 * time.Second, BlindAfter: 10 * time.Second, Seed: 1}
+
+// A runner that tells the queue's length, and told that nobody waits, raises by
+// one in a long spell, not again each time that the newcomer has left.
+func TestScaleUpDoesNotChurnWithAnEmptyQueue(t *testing.T) {
+	var raises []int
+	timed(life.NewScaleUp(scaleSettings), 3*time.Hour, growing(nil, func(time.Duration) fleet.Observation { return full(2, 0) }, &raises))
+	if len(raises) != 1 {
+		t.Errorf("raised %d times in three hours without anybody waiting: %v", len(raises), raises)
+	}
+}
+
+// The gauge stands for hours after it was news: a scale-up that starts anew does
+// not believe what the one before it believed.
+func TestScaleUpBelievesAReadingOnce(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		seen *life.Seen
+		want int
+	}{
+		{"never seen", nil, 31},
+		{"seen", &life.Seen{StartedAt: 1, JobsTotal: 9}, 2}, // a step without knowing
+		{"a job was taken since", &life.Seen{StartedAt: 1, JobsTotal: 8}, 31},
+		{"of the process before", &life.Seen{StartedAt: 0.5, JobsTotal: 9}, 31},
+	} {
+		var raises []int
+		timed(life.NewScaleUp(scaleSettings), time.Minute, growing(c.seen, func(time.Duration) fleet.Observation { return full(9, 60) }, &raises))
+		if len(raises) == 0 || raises[0] != c.want {
+			t.Errorf("%s: raised to %v, want %d first", c.name, raises, c.want)
+		}
+	}
+}
+
+// A runner before 18.1 tells how long jobs had waited: while they come and had
+// not, there is nothing to raise for.
+func TestScaleUpStaysWhereNoneWaited(t *testing.T) {
+	old := func(waited float64) func(time.Duration) fleet.Observation {
+		return func(at time.Duration) fleet.Observation {
+			n := uint64(at/(5*time.Second)) + 1
+			return fleet.Observation{StartedAt: 1, Concurrent: 2, Runners: []fleet.RunnerReading{{
+				Name: "r", Running: 2, JobsTotal: int64(n), QueueWaits: n, QueueWaitSeconds: waited * float64(n), //nolint:gosec // small
+			}}}
+		}
+	}
+	for waited, most := range map[float64]int{0.5: 1, 30: 1000} { // the first look knows nothing yet
+		var raises []int
+		timed(life.NewScaleUp(scaleSettings), time.Hour, growing(nil, old(waited), &raises))
+		if len(raises) > most || waited > 2 && len(raises) < 2 {
+			t.Errorf("jobs had waited %.1f s: raised %v", waited, raises)
+		}
+	}
+}
+
+// A scale-up that is refused is started again after longer and longer pauses: a
+// start by hand passes by RestartPreventExitStatus=.
+func TestMonitorLeavesARefusedScaleUpAlone(t *testing.T) {
+	all, _ := timed(life.NewMonitor(life.MonitorSettings{
+		Period: 10 * time.Second, SaturatedPeriod: 3 * time.Second, IdleThreshold: 3 * time.Minute,
+		UnprotectAfter: time.Minute, HoldTimeout: time.Minute, UnhealthyAfter: 15 * time.Minute, Seed: 1,
+	}), time.Hour, func(_ time.Duration, a life.Action) (any, *fleet.Failure, time.Duration) {
+		switch a := a.(type) {
+		case life.ReadFlags:
+			return fleet.Flags{Registered: true, Protected: true}, nil, 0
+		case life.ReadWhoami:
+			return &life.Whoami{Identity: fleet.Identity{InstanceID: self}, Group: "ci"}, nil, 0
+		case life.ScrapeMetrics:
+			return full(2, 3), nil, 0
+		case life.ReadUnit:
+			if a.Unit == life.UnitScaleUp {
+				return fleet.UnitState{Active: "failed"}, nil, 0
+			}
+			return fleet.UnitState{Active: "active"}, nil, 0
+		}
+		return nil, nil, 0
+	})
+	starts := 0
+	for _, e := range all {
+		if u, ok := e.action.(life.StartUnit); ok && u.Unit == life.UnitScaleUp {
+			starts++
+		}
+	}
+	if starts < 5 || starts > 15 {
+		t.Errorf("scale-up was started %d times in an hour of refusals", starts)
+	}
+}
+
+// Of two sections one runner was deleted in GitLab: the other's answers do not
+// hide it.
+func TestMonitorSeesOneSectionOfTwoRefused(t *testing.T) {
+	all, _ := timed(life.NewMonitor(life.MonitorSettings{
+		Mode: fleet.ModeCreate, Period: 10 * time.Second, SaturatedPeriod: 3 * time.Second, IdleThreshold: 24 * time.Hour,
+		UnprotectAfter: time.Minute, HoldTimeout: time.Minute, UnhealthyAfter: 15 * time.Minute, Seed: 1,
+	}), time.Hour, func(at time.Duration, a life.Action) (any, *fleet.Failure, time.Duration) {
+		polls := int64(at/time.Second) + 1
+		switch a.(type) {
+		case life.ReadFlags:
+			return fleet.Flags{Registered: true}, nil, 0
+		case life.ReadWhoami:
+			return &life.Whoami{Identity: fleet.Identity{InstanceID: self}, Group: "ci"}, nil, 0
+		case life.ScrapeMetrics:
+			return fleet.Observation{StartedAt: 1, Concurrent: 2, Runners: []fleet.RunnerReading{
+				{Name: "a", PollsAnswered: polls}, {Name: "b", PollsAnswered: 5, PollsRefused: min(3, polls/60)},
+			}}, nil, 0
+		case life.DescribeGroup:
+			return fleet.Group{Name: "ci", Max: 4, Desired: 1, Instances: []fleet.Instance{{ID: self, State: fleet.InService}}}, nil, 0
+		case life.DescribeActivities:
+			return []fleet.Activity(nil), nil, 0
+		}
+		return nil, nil, 0
+	})
+	if at := first[life.SetUnhealthy](all, nil); at < 15*time.Minute || at > 20*time.Minute {
+		t.Errorf("reported Unhealthy after %s, want a quarter of an hour after the first refusal", at)
+	}
+}
