@@ -75,12 +75,12 @@ func (c *Cloud) guard(service, instance string, operation func(*http.Request) st
 		if !c.pause(r, f.Latency) {
 			return
 		}
+		if f.Apply {
+			h.ServeHTTP(&blackHole{header: http.Header{}}, r)
+		}
 		if f.Hang {
 			c.hang(r) // until the client goes
 			panic(http.ErrAbortHandler)
-		}
-		if f.Apply {
-			h.ServeHTTP(&blackHole{header: http.Header{}}, r)
 		}
 		switch {
 		case f.Drop || f.Apply && f.Status == 0:

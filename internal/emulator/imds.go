@@ -102,11 +102,15 @@ func (m *metadata) get(w http.ResponseWriter, r *http.Request) {
 	}
 	var d world.Metadata
 	var up bool
-	m.cloud.Do(func(w *world.World, now time.Time) { d, up = w.Metadata(now, m.id) })
+	var at time.Time
+	m.cloud.Do(func(w *world.World, now time.Time) {
+		at = now
+		d, up = w.Metadata(now, m.id)
+	})
 	if !up {
 		panic(http.ErrAbortHandler) // a machine that is off has no network
 	}
-	body, ok := metadataTree(d)[strings.TrimPrefix(r.URL.Path, "/latest/")]
+	body, ok := metadataTree(at, d)[strings.TrimPrefix(r.URL.Path, "/latest/")]
 	if !ok {
 		http.Error(w, "Not Found", http.StatusNotFound)
 		return
@@ -116,7 +120,7 @@ func (m *metadata) get(w http.ResponseWriter, r *http.Request) {
 }
 
 // metadataTree is every path that has something to say.
-func metadataTree(d world.Metadata) map[string]string {
+func metadataTree(now time.Time, d world.Metadata) map[string]string {
 	t := map[string]string{
 		"dynamic/instance-identity/document":                identityDocument(d),
 		"meta-data/instance-id":                             d.InstanceID,
@@ -126,6 +130,8 @@ func metadataTree(d world.Metadata) map[string]string {
 		"meta-data/events/maintenance/scheduled":            maintenanceList(d.Maintenance),
 		"meta-data/autoscaling/target-lifecycle-state":      string(d.Target),
 		"meta-data/tags/instance/aws:autoscaling:groupName": d.Group,
+		"meta-data/iam/security-credentials/":               role,
+		"meta-data/iam/security-credentials/" + role:        roleCredentials(now),
 	}
 	if d.Spot != nil {
 		t["meta-data/spot/instance-action"] = asJSON(map[string]string{"action": d.Spot.Action, "time": metadataTime(d.Spot.Time)})
@@ -140,6 +146,20 @@ func metadataTree(d world.Metadata) map[string]string {
 		}
 	}
 	return t
+}
+
+// role is the instance's, with credentials that the emulated services take as
+// they take any.
+const (
+	role            = "instance"
+	credentialsLife = 6 * time.Hour // as EC2 has it, roughly
+)
+
+func roleCredentials(now time.Time) string {
+	return asJSON(map[string]string{
+		"Code": "Success", "Type": "AWS-HMAC", "LastUpdated": metadataTime(now), "Expiration": metadataTime(now.Add(credentialsLife)),
+		"AccessKeyId": "ASIAEMULATED", "SecretAccessKey": "emulated", "Token": "emulated",
+	})
 }
 
 func identityDocument(d world.Metadata) string {
