@@ -35,8 +35,12 @@ type Edges struct {
 type Options struct {
 	Edges Edges
 	Log   *slog.Logger
-	// Notify tells the service manager READY=1 and STATUS=…; nil tells nobody.
+	// Notify tells the service manager READY=1, STATUS=…, WATCHDOG=1 and STOPPING=1;
+	// nil tells nobody.
 	Notify func(state string)
+	// Watchdog is how often the service manager wants to hear that the loop goes
+	// round, half of its patience; 0 is never.
+	Watchdog time.Duration
 }
 
 // Outcome is what came of a run.
@@ -44,7 +48,10 @@ type Outcome struct {
 	Code      life.ExitCode
 	Summary   string           // one line for a person
 	Decisions []fleet.Decision // those of level info and above, the newest hundred
-	Changed   bool             // something outside of this process was changed
+	// Changed tells that something outside of this process was changed: not where
+	// a second run found all as it was to be, nor for what only Shoal's own
+	// processes take notice of, such as its flags and heartbeats.
+	Changed bool
 }
 
 // mostDecisions bounds what a daemon keeps for its outcome.
@@ -58,6 +65,7 @@ func Run[S life.Machine[S]](ctx context.Context, m S, o Options) Outcome {
 	r.notify("READY=1")
 	told := false // of the interruption, since the last event
 	for {
+		r.alive()
 		effect := r.speak(actions)
 		if exit, ok := effect.(life.Exit); ok {
 			r.out.Code, r.out.Summary = exit.Code, exit.Summary
@@ -66,6 +74,7 @@ func Run[S life.Machine[S]](ctx context.Context, m S, o Options) Outcome {
 		var event life.Event
 		if ctx.Err() != nil && !told {
 			event, told = life.Interrupted{}, true
+			r.stopping()
 		} else {
 			event, told = r.carryOut(effect, told), false
 		}
@@ -75,8 +84,10 @@ func Run[S life.Machine[S]](ctx context.Context, m S, o Options) Outcome {
 
 type runner struct {
 	Options
-	ctx context.Context
-	out Outcome
+	ctx    context.Context
+	out    Outcome
+	pinged time.Time // WATCHDOG=1 was last sent
+	asked  bool      // to stop, and the service manager knows
 }
 
 // speak logs the decisions and returns the action after them.
@@ -100,10 +111,11 @@ func (r *runner) log(s life.Say) {
 		attrs = append(attrs, slog.String(keyError, s.Err.Error()))
 	}
 	r.Log.LogAttrs(r.ctx, levels[s.Level], s.Decision.Action, attrs...)
+	d := s.Decision
+	r.notify("STATUS=" + strings.ReplaceAll(d.Action, "\n", " "))
 	if s.Level == life.Debug {
 		return
 	}
-	d := s.Decision
 	if s.Err != nil {
 		d.Reasons = append(d.Reasons[:len(d.Reasons):len(d.Reasons)], fleet.Reason(s.Err.Error()))
 	}
@@ -111,12 +123,29 @@ func (r *runner) log(s life.Say) {
 	if len(r.out.Decisions) > mostDecisions {
 		r.out.Decisions = append([]fleet.Decision(nil), r.out.Decisions[1:]...)
 	}
-	r.notify("STATUS=" + strings.ReplaceAll(d.Action, "\n", " "))
 }
 
 func (r *runner) notify(state string) {
 	if r.Notify != nil {
 		r.Notify(state)
+	}
+}
+
+// alive tells the service manager that the loop goes round. Only the loop tells
+// it: an action that hangs, or a machine that does not return, ends the pings,
+// and systemd starts the daemon anew. Not at each turn, which may be many a second.
+func (r *runner) alive() {
+	if now := time.Now(); r.Watchdog > 0 && now.Sub(r.pinged) >= r.Watchdog/2 {
+		r.pinged = now
+		r.notify("WATCHDOG=1")
+	}
+}
+
+// stopping tells the service manager, once, that this process is about to end.
+func (r *runner) stopping() {
+	if !r.asked {
+		r.asked = true
+		r.notify("STOPPING=1")
 	}
 }
 
@@ -148,11 +177,9 @@ func (r *runner) carryOut(a life.Action, told bool) life.Event {
 	}
 	ctx, cancel := r.bound()
 	defer cancel()
-	value, err := r.Edges.perform(ctx, a)
-	if err == nil && changes(a) {
-		r.out.Changed = true
-	}
-	return life.Result{Action: a, Value: value, Failure: fleet.AsFailure(describe(a), err)}
+	got, err := r.Edges.perform(ctx, a)
+	r.out.Changed = r.out.Changed || got.changed
+	return life.Result{Action: a, Value: got.value, Failure: fleet.AsFailure(describe(a), err)}
 }
 
 func (r *runner) sleep(s life.Sleep, told bool) life.Event {
@@ -160,13 +187,31 @@ func (r *runner) sleep(s life.Sleep, told bool) life.Event {
 	if told {
 		stop = nil
 	}
-	t := time.NewTimer(time.Until(s.Until))
+	for r.doze(r.part(s.Until), stop) && time.Now().Before(s.Until) {
+		r.alive()
+	}
+	return life.Woke{} // an interruption is told next, whatever this one leads to
+}
+
+// part is how far a sleep until then may go at once: to the next ping of the
+// watchdog, of which the machine is told nothing.
+func (r *runner) part(until time.Time) time.Time {
+	if next := r.pinged.Add(r.Watchdog); r.Watchdog > 0 && next.Before(until) {
+		return next
+	}
+	return until
+}
+
+// doze waits until then, or until stop: then it is false.
+func (r *runner) doze(until time.Time, stop <-chan struct{}) bool {
+	t := time.NewTimer(time.Until(until))
 	defer t.Stop()
 	select {
 	case <-t.C:
-	case <-stop: // the interruption is told next, whatever this one leads to
+		return true
+	case <-stop:
+		return false
 	}
-	return life.Woke{}
 }
 
 // actionTimeout bounds every action. The shortest hook times out after 30 s and

@@ -48,6 +48,36 @@ func TestRunInit(t *testing.T) {
 	})
 }
 
+// TestRunAgainChangesNothing: the second run finds all as the first one left it.
+func TestRunAgainChangesNothing(t *testing.T) {
+	for _, mode := range []fleet.Mode{fleet.ModeToken, fleet.ModeCreate, fleet.ModeLegacy} {
+		t.Run(string(mode), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := newOutside()
+				o.do = func(_ context.Context, method string) error {
+					if method == "Complete CONTINUE" && o.made(method) > 1 {
+						return &fleet.Failure{Kind: fleet.NotWaiting}
+					}
+					return nil
+				}
+				opts, log := options(t, o)
+				settings := initSettings
+				settings.Mode = mode
+				for _, want := range []bool{true, false} {
+					if out := Run(t.Context(), life.NewInit(settings), opts); out.Code != life.Done || out.Changed != want {
+						t.Fatalf("outcome %+v, want changed %v\n%s", out, want, log)
+					}
+					time.Sleep(time.Hour) // of the bubble's own clock
+				}
+				o.units[life.UnitRunner] = false
+				if out := Run(t.Context(), life.NewInit(settings), opts); out.Code != life.Done || !out.Changed {
+					t.Errorf("the runner was down: outcome %+v", out)
+				}
+			})
+		})
+	}
+}
+
 // TestRunFinishesWhatIsUnderWay: asked to stop while GitLab makes a runner, the
 // request is finished, its token written, and only then the exit.
 func TestRunFinishesWhatIsUnderWay(t *testing.T) {
@@ -210,7 +240,7 @@ func TestRunMonitorAndUnregister(t *testing.T) {
 		if out := Run(ctx, monitor, opts); out.Code != life.Done || o.made("Group") != 1 {
 			t.Errorf("monitor: %+v, %d looks at the group\n%s", out, o.made("Group"), log)
 		}
-		if err := opts.Edges.Files.WriteNotice(fleet.Notice{Kind: fleet.NoticeScaleIn, SeenAt: time.Now()}); err != nil {
+		if _, err := opts.Edges.Files.WriteNotice(fleet.Notice{Kind: fleet.NoticeScaleIn, SeenAt: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 		out := Run(t.Context(), life.NewUnregister(life.UnregisterSettings{Margin: 15 * time.Second, HoldTimeout: time.Minute, KillAfter: 3 * time.Second, GitLabTimeout: time.Minute}), opts)

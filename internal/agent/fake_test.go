@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
@@ -23,6 +24,8 @@ type outside struct {
 	state fleet.LifecycleState
 	units map[string]bool
 	held  bool
+	down  fleet.Shutdown
+	wrote *fleet.Registration // that the runner's configuration was last written for
 }
 
 func (o *outside) call(ctx context.Context, method string) error {
@@ -170,31 +173,37 @@ func (o gitlabRunner) Observe(ctx context.Context) (fleet.Observation, error) {
 
 func (o gitlabRunner) Sections(ctx context.Context) (int, error) { return 1, o.call(ctx, "Sections") }
 
-func (o gitlabRunner) Configure(ctx context.Context, _ fleet.Registration) error {
-	return o.call(ctx, "Configure")
+func (o gitlabRunner) Configure(ctx context.Context, r fleet.Registration) (bool, error) {
+	changed := o.wrote == nil || !reflect.DeepEqual(o.wrote.Runners, r.Runners)
+	o.wrote = &r
+	return changed, o.call(ctx, "Configure")
 }
 
-func (o gitlabRunner) Hold(ctx context.Context) error {
+func (o gitlabRunner) Hold(ctx context.Context) (bool, error) {
+	changed := !o.held
 	o.held = true
-	return o.call(ctx, "Hold")
+	return changed, o.call(ctx, "Hold")
 }
 
-func (o gitlabRunner) Resume(ctx context.Context) error {
+func (o gitlabRunner) Resume(ctx context.Context) (bool, error) {
+	changed := o.held
 	o.held = false
-	return o.call(ctx, "Resume")
+	return changed, o.call(ctx, "Resume")
 }
 func (o gitlabRunner) Held(ctx context.Context) (bool, error) { return o.held, o.call(ctx, "Held") }
 
 type units struct{ *outside }
 
-func (o units) Start(ctx context.Context, unit string) error {
+func (o units) Start(ctx context.Context, unit string) (bool, error) {
+	changed := !o.units[unit]
 	o.units[unit] = true
-	return o.call(ctx, "Start "+unit)
+	return changed, o.call(ctx, "Start "+unit)
 }
 
-func (o units) Stop(ctx context.Context, unit string) error {
+func (o units) Stop(ctx context.Context, unit string) (bool, error) {
+	changed := o.units[unit]
 	o.units[unit] = false
-	return o.call(ctx, "Stop "+unit)
+	return changed, o.call(ctx, "Stop "+unit)
 }
 
 func (o units) State(ctx context.Context, unit string) (fleet.UnitState, error) {
@@ -205,6 +214,10 @@ func (o units) Signal(ctx context.Context, _, signal string) error {
 	return o.call(ctx, "Signal "+signal)
 }
 func (o units) KillJobs(ctx context.Context, _ string) error { return o.call(ctx, "KillJobs") }
+
+func (o units) Shutdown(ctx context.Context) (fleet.Shutdown, error) {
+	return o.down, o.call(ctx, "Shutdown")
+}
 
 type secrets struct{ *outside }
 

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,7 +28,9 @@ type Files struct {
 const (
 	registrationFile = "registration.json"
 	whoamiFile       = "whoami.json"
-	seenFile         = "queue.json"
+	// seenFile has a folder of its own: scale-up runs as a user who may write in no
+	// other. tmpfiles.d makes it.
+	seenFile = "scale-up/queue.json"
 	// mostFile bounds what is read: these files are some hundred bytes.
 	mostFile = 64 << 10
 
@@ -102,32 +105,31 @@ func (f *Files) SetFlag(flag life.Flag, on bool) error {
 	if on {
 		return replace(path, []byte(time.Now().UTC().Format(time.RFC3339)+"\n"), public)
 	}
-	return remove(path)
+	_, err := remove(path)
+	return err
 }
 
 // WriteNotice writes the notice unless one stands: the first is the one that is
 // acted on. A file that is no notice does not stand in the way of one.
-func (f *Files) WriteNotice(n fleet.Notice) error {
+// It tells whether this one is now the notice.
+func (f *Files) WriteNotice(n fleet.Notice) (changed bool, err error) {
 	data, err := json.Marshal(n)
 	if err != nil {
-		return local("encode the notice", err)
+		return false, local("encode the notice", err)
 	}
 	path := f.run(string(life.FlagNotice))
-	if there, err := f.notice(); err == nil && there == nil {
-		return put(path, append(data, '\n'), public, linkNew) // another may write in this moment
-	} else if there != nil {
-		return nil
+	there, err := f.notice()
+	switch {
+	case there != nil:
+		return false, nil
+	case err != nil:
+		return true, replace(path, append(data, '\n'), public)
 	}
-	return replace(path, append(data, '\n'), public)
-}
-
-// linkNew gives a file its name unless the name is taken.
-func linkNew(tmp, path string) error {
-	err := os.Link(tmp, path)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
+	err = put(path, append(data, '\n'), public, os.Link)
+	if errors.Is(err, fs.ErrExist) { // another wrote one in this moment
+		return false, nil
 	}
-	return err
+	return true, err
 }
 
 // Whoami reads what init found out, nil when it has not.
@@ -165,7 +167,11 @@ func (f *Files) WriteSeen(s life.Seen) error {
 	if err != nil {
 		return local("encode the reading", err)
 	}
-	return replace(f.run(seenFile), append(data, '\n'), public)
+	path := f.run(seenFile)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // as tmpfiles.d makes it
+		return local("write "+path, err)
+	}
+	return replace(path, append(data, '\n'), public)
 }
 
 // storedRegistration is the file's format: the one place where tokens are
@@ -198,28 +204,46 @@ func (f *Files) Registration() (*fleet.Registration, error) {
 	return &r, nil
 }
 
-// WriteRegistration keeps the registration.
-func (f *Files) WriteRegistration(r fleet.Registration) error {
+// WriteRegistration keeps the registration, and tells whether another one, or
+// none, was kept before.
+func (f *Files) WriteRegistration(r fleet.Registration) (changed bool, err error) {
 	s := storedRegistration{Mode: r.Mode, URL: r.URL, SystemID: r.SystemID, Description: r.Description, IntentAt: r.IntentAt}
 	for _, one := range r.Runners {
 		s.Runners = append(s.Runners, storedRunner{ID: one.ID, Token: one.Token.Reveal()})
 	}
 	data, err := json.Marshal(s)
 	if err != nil {
-		return local("encode the registration", err)
+		return false, local("encode the registration", err)
 	}
-	return replace(f.state(registrationFile), append(data, '\n'), private)
+	path := f.state(registrationFile)
+	if data = append(data, '\n'); same(path, data, private) {
+		// A power cut may follow a kill between the rename and this, in an earlier run.
+		return false, local("write "+path, syncDir(f.StateDir))
+	}
+	return true, replace(path, data, private)
+}
+
+// same tells whether a file is as it would be written. One that cannot be read
+// is not: writing it then succeeds, or says what is wrong.
+func same(path string, data []byte, mode fs.FileMode) bool {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode() != mode || info.Size() != int64(len(data)) {
+		return false
+	}
+	old, err := os.ReadFile(path) //nolint:gosec // a path of the configuration
+	return err == nil && bytes.Equal(old, data)
 }
 
 // RemoveRegistration forgets it, and what a kill in the middle of writing it
-// left behind.
-func (f *Files) RemoveRegistration() error {
-	err := remove(f.state(registrationFile))
+// left behind; it tells whether there was any of it.
+func (f *Files) RemoveRegistration() (changed bool, err error) {
+	changed, err = remove(f.state(registrationFile))
 	left, _ := filepath.Glob(f.state(newFiles)) // only a bad pattern is an error
 	for _, path := range left {
-		err = errors.Join(err, remove(path))
+		gone, e := remove(path)
+		changed, err = changed || gone, errors.Join(err, e)
 	}
-	return err
+	return changed, err
 }
 
 // readJSON reads a small file; one that does not exist is not found, one that
@@ -283,12 +307,13 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-func remove(path string) error {
-	err := os.Remove(path)
+// remove removes a file, and tells whether it was there.
+func remove(path string) (gone bool, err error) {
+	err = os.Remove(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return false, nil
 	}
-	return local("remove "+path, err)
+	return err == nil, local("remove "+path, err)
 }
 
 // local is a failure of this machine.

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -31,10 +32,9 @@ func TestDefect8SecretsAreNotWorldReadable(t *testing.T) {
 	old := syscall.Umask(0)
 	defer syscall.Umask(old)
 	f := newFilesIn(t)
-	for _, err := range []error{
-		f.WriteRegistration(registration), f.WriteNotice(fleet.Notice{Kind: fleet.NoticeSpot}), f.SetFlag(life.FlagRegistered, true),
-		f.WriteWhoami(life.Whoami{Group: "ci"}),
-	} {
+	_, registered := f.WriteRegistration(registration)
+	_, noticed := f.WriteNotice(fleet.Notice{Kind: fleet.NoticeSpot})
+	for _, err := range []error{registered, noticed, f.SetFlag(life.FlagRegistered, true), f.WriteWhoami(life.Whoami{Group: "ci"})} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,21 +62,49 @@ func TestRegistrationSurvives(t *testing.T) {
 	if r, err := f.Registration(); r != nil || err != nil {
 		t.Fatalf("none yet: %v, %v", r, err)
 	}
-	for range 2 {
-		if err := f.WriteRegistration(registration); err != nil {
-			t.Fatal(err)
+	for _, want := range []bool{true, false} {
+		if changed, err := f.WriteRegistration(registration); err != nil || changed != want {
+			t.Fatalf("changed %v, want %v; %v", changed, want, err)
 		}
 	}
 	if r, err := f.Registration(); err != nil || !reflect.DeepEqual(*r, registration) {
 		t.Errorf("%+v, %v", r, err)
 	}
-	for range 2 { // removing what is not there is done, too
-		if err := f.RemoveRegistration(); err != nil {
-			t.Fatal(err)
+	for _, want := range []bool{true, false} { // removing what is not there is done, too
+		if changed, err := f.RemoveRegistration(); err != nil || changed != want {
+			t.Fatalf("changed %v, want %v; %v", changed, want, err)
 		}
 	}
 	if r, err := f.Registration(); r != nil || err != nil {
 		t.Errorf("removed: %v, %v", r, err)
+	}
+}
+
+// TestRegistrationIsMended: one of another mode, or of other words, is not the same.
+func TestRegistrationIsMended(t *testing.T) {
+	f := newFilesIn(t)
+	path := f.state(registrationFile)
+	other := registration
+	other.Runners = other.Runners[:1]
+	for what, spoil := range map[string]func() error{
+		"readable by all":      func() error { return os.Chmod(path, public) },
+		"another registration": func() error { _, err := f.WriteRegistration(other); return err },
+		"no registration":      func() error { return os.WriteFile(path, []byte("{"), private) },
+	} {
+		if _, err := f.WriteRegistration(registration); err != nil {
+			t.Fatal(err)
+		}
+		if err := spoil(); err != nil {
+			t.Fatal(err)
+		}
+		if changed, err := f.WriteRegistration(registration); err != nil || !changed {
+			t.Errorf("%s: changed %v, %v", what, changed, err)
+		}
+		r, err := f.Registration()
+		info, _ := os.Stat(path)
+		if err != nil || !reflect.DeepEqual(*r, registration) || info.Mode() != private {
+			t.Errorf("%s: %+v, %v, mode %v", what, r, err, info.Mode())
+		}
 	}
 }
 
@@ -86,8 +114,8 @@ func TestRemoveRegistrationLeavesNoToken(t *testing.T) {
 	if err := os.WriteFile(f.state(".new-123"), []byte(runnersToken), private); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.RemoveRegistration(); err != nil {
-		t.Fatal(err)
+	if changed, err := f.RemoveRegistration(); err != nil || !changed {
+		t.Fatalf("changed %v, %v", changed, err)
 	}
 	if left, _ := os.ReadDir(f.StateDir); len(left) != 0 {
 		t.Errorf("left: %v", left)
@@ -135,22 +163,30 @@ func TestNoticeIsWrittenOnce(t *testing.T) {
 	f := newFilesIn(t)
 	kinds := []fleet.NoticeKind{fleet.NoticeScaleIn, fleet.NoticeSpot, fleet.NoticeOperator, fleet.NoticeDetached}
 	var all sync.WaitGroup
+	var written atomic.Int32
 	for range 8 {
 		for _, k := range kinds {
 			all.Go(func() {
-				if err := f.WriteNotice(fleet.Notice{Kind: k, SeenAt: time.Now()}); err != nil {
+				changed, err := f.WriteNotice(fleet.Notice{Kind: k, SeenAt: time.Now()})
+				if err != nil {
 					t.Error(err)
+				}
+				if changed {
+					written.Add(1)
 				}
 			})
 		}
 	}
 	all.Wait()
+	if n := written.Load(); n != 1 {
+		t.Errorf("%d say that theirs is the notice", n)
+	}
 	first, err := f.Flags()
 	if err != nil || first.Notice == nil {
 		t.Fatalf("%+v, %v", first, err)
 	}
-	if err := f.WriteNotice(fleet.Notice{Kind: fleet.NoticeMaintenance}); err != nil {
-		t.Fatal(err)
+	if changed, err := f.WriteNotice(fleet.Notice{Kind: fleet.NoticeMaintenance}); err != nil || changed {
+		t.Fatalf("changed %v, %v", changed, err)
 	}
 	if again, _ := f.Flags(); again.Notice.Kind != first.Notice.Kind {
 		t.Errorf("%s was overwritten with %s", first.Notice.Kind, again.Notice.Kind)
@@ -180,8 +216,8 @@ func TestForeignFiles(t *testing.T) {
 		if flags.Notice != nil || !errors.As(err, &failure) || failure.Kind != fleet.Local || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%.20q: notice %+v, %v", text, flags.Notice, err)
 		}
-		if err := f.WriteNotice(fleet.Notice{Kind: fleet.NoticeSpot}); err != nil {
-			t.Error(err)
+		if changed, err := f.WriteNotice(fleet.Notice{Kind: fleet.NoticeSpot}); err != nil || !changed {
+			t.Errorf("%.20q: changed %v, %v", text, changed, err)
 		}
 		if flags, err := f.Flags(); err != nil || flags.Notice == nil || flags.Notice.Kind != fleet.NoticeSpot {
 			t.Errorf("%.20q stands in the way: %+v, %v", text, flags.Notice, err)
@@ -267,19 +303,19 @@ func fill(t *testing.T, dir string) (room func()) {
 func TestDiskFull(t *testing.T) {
 	onFullDisk(t, func(dir string) {
 		f := &Files{StateDir: dir, RunDir: dir}
-		if err := f.WriteRegistration(registration); err != nil {
+		if _, err := f.WriteRegistration(registration); err != nil {
 			t.Fatal(err)
 		}
 		room := fill(t, dir)
 		changed := registration
 		changed.Runners = nil
 		changed.Description = strings.Repeat("x", 6000)
-		err := f.WriteRegistration(changed)
+		_, err := f.WriteRegistration(changed)
 		var failure *fleet.Failure
 		if !errors.As(err, &failure) || failure.Kind != fleet.Local || failure.Mend == "" || !strings.Contains(failure.Op, registrationFile) {
 			t.Errorf("full disk: %v", err)
 		}
-		noticed := f.WriteNotice(fleet.Notice{Kind: fleet.NoticeSpot, Source: strings.Repeat("x", 6000)})
+		_, noticed := f.WriteNotice(fleet.Notice{Kind: fleet.NoticeSpot, Source: strings.Repeat("x", 6000)})
 		room()
 		if noticed == nil {
 			t.Error("a notice on a full disk succeeded")
@@ -290,7 +326,7 @@ func TestDiskFull(t *testing.T) {
 		if flags, err := f.Flags(); err != nil || flags.Notice != nil {
 			t.Errorf("half a notice: %+v, %v", flags.Notice, err)
 		}
-		if err := f.WriteNotice(fleet.Notice{Kind: fleet.NoticeSpot}); err != nil {
+		if _, err := f.WriteNotice(fleet.Notice{Kind: fleet.NoticeSpot}); err != nil {
 			t.Errorf("with room again: %v", err)
 		}
 		if left, _ := filepath.Glob(filepath.Join(dir, newFiles)); len(left) != 0 {
@@ -303,8 +339,10 @@ func TestDiskFull(t *testing.T) {
 func TestNoDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "missing")
 	f := &Files{StateDir: dir, RunDir: dir}
+	_, registered := f.WriteRegistration(registration)
+	_, noticed := f.WriteNotice(fleet.Notice{Kind: fleet.NoticeSpot})
 	for name, err := range map[string]error{
-		"registration": f.WriteRegistration(registration), "notice": f.WriteNotice(fleet.Notice{Kind: fleet.NoticeSpot}),
+		"registration": registered, "notice": noticed,
 		"flag": f.SetFlag(life.FlagWarmed, true), "whoami": f.WriteWhoami(life.Whoami{}),
 	} {
 		if err == nil || !strings.Contains(err.Error(), dir) || strings.Contains(err.Error(), "glrt-") {
@@ -340,7 +378,7 @@ func FuzzFiles(f *testing.F) {
 			t.Error("an error and an answer")
 		}
 		if err == nil && r != nil {
-			if err := files.WriteRegistration(*r); err != nil {
+			if _, err := files.WriteRegistration(*r); err != nil {
 				t.Fatalf("what was read cannot be written: %v", err)
 			}
 			if again, err := files.Registration(); err != nil || !reflect.DeepEqual(again, r) {

@@ -9,7 +9,9 @@ import (
 // The interfaces below are what the machines' actions need of the outside. An
 // edge implements each; every method is one request (or one file, signal or
 // unit job), bounded by its context, and safe to call again. Errors are
-// *fleet.Failure, possibly wrapped; anything else counts as Temporary.
+// *fleet.Failure, possibly wrapped; anything else counts as Temporary. A changed
+// that is returned says whether the call changed anything, or found all as it was
+// to be; with an error it says nothing.
 
 // Metadata is the instance metadata service. Only a 200 whose body parses is an
 // answer and only a 404 is "none" (the zero value); all else is a Temporary
@@ -81,25 +83,32 @@ type Runner interface {
 	// Configure writes config.toml (0600, atomically) from the template with
 	// the registration's tokens, and .runner_system_id beside it. Writing it
 	// again with the same registration changes nothing.
-	Configure(ctx context.Context, r fleet.Registration) error
+	Configure(ctx context.Context, r fleet.Registration) (changed bool, err error)
 	// Hold takes the [[runners]] sections out of config.toml and keeps them
 	// beside it; nothing when they are out already.
-	Hold(ctx context.Context) error
+	Hold(ctx context.Context) (changed bool, err error)
 	// Resume puts them back; nothing when none are held.
-	Resume(ctx context.Context) error
+	Resume(ctx context.Context) (changed bool, err error)
 	// Held tells whether sections are taken out.
 	Held(ctx context.Context) (bool, error)
 }
 
 // Units is systemd, through systemctl.
 type Units interface {
-	Start(ctx context.Context, unit string) error // --no-block; a running unit: nothing
-	Stop(ctx context.Context, unit string) error  // --no-block
+	// Start has a unit started and does not wait for it (--no-block). A unit that
+	// runs stays as it is, which changes nothing. Whether it ran is looked up just
+	// before; where that cannot be told, it counts as a change.
+	Start(ctx context.Context, unit string) (changed bool, err error)
+	// Stop has a unit stopped and does not wait for it (--no-block). One that is
+	// down stays so, which changes nothing; told as by Start.
+	Stop(ctx context.Context, unit string) (changed bool, err error)
 	State(ctx context.Context, unit string) (fleet.UnitState, error)
 	// Signal sends a signal (HUP, QUIT, TERM, …) to the unit's main process.
 	Signal(ctx context.Context, unit, signal string) error
 	// KillJobs kills every process of the unit but the main one (SIGKILL).
 	KillJobs(ctx context.Context, unit string) error
+	// Shutdown tells whether the machine itself is going down, and how.
+	Shutdown(ctx context.Context) (fleet.Shutdown, error)
 }
 
 // Secrets resolves references to secrets.

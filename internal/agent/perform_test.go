@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"go/ast"
 	"go/parser"
@@ -57,6 +58,7 @@ var one = []life.Action{
 	life.ReadUnit{Unit: life.UnitRunner},
 	life.SignalUnit{Unit: life.UnitRunner, Signal: "HUP"},
 	life.KillJobs{Unit: life.UnitRunner},
+	life.ReadShutdown{},
 }
 
 // declared are the names of the types with a method action in package life.
@@ -109,22 +111,62 @@ func TestPerformAnswersWithTheRightType(t *testing.T) {
 		life.ReadIdentity{}: fleet.Identity{}, life.ReadTarget{}: fleet.LifecycleState(""), life.ReadSpot{}: (*fleet.SpotAction)(nil),
 		life.ReadRebalance{}: false, life.ReadMaintenance{}: []fleet.MaintenanceEvent(nil), life.FindGroup{}: "", life.DescribeGroup{}: fleet.Group{},
 		life.DescribeHooks{}: []fleet.Hook(nil), life.DescribeActivities{}: []fleet.Activity(nil), life.ResolveSecret{}: fleet.Token{},
-		life.VerifyRunner{}: int64(0), life.ResetRunnerToken{}: fleet.RegisteredRunner{}, life.ReadFlags{}: fleet.Flags{},
+		life.VerifyRunner{}: int64(0), life.ReadFlags{}: fleet.Flags{},
 		life.ReadWhoami{}: (*life.Whoami)(nil), life.ReadRegistration{}: (*fleet.Registration)(nil), life.ReadSeen{}: (*life.Seen)(nil), life.CountSections{}: 0,
-		life.ScrapeMetrics{}: fleet.Observation{}, life.ReadUnit{}: fleet.UnitState{},
+		life.ScrapeMetrics{}: fleet.Observation{}, life.ReadUnit{}: fleet.UnitState{}, life.ReadShutdown{}: fleet.NotGoingDown,
 	} {
 		got, err := e.perform(t.Context(), a)
-		if err != nil || reflect.TypeOf(got) != reflect.TypeOf(want) {
-			t.Errorf("%T: answered with %T, want %T (%v)", a, got, want, err)
+		if err != nil || reflect.TypeOf(got.value) != reflect.TypeOf(want) || got.changed {
+			t.Errorf("%T: answered with %T, want %T (%v); changed %v", a, got.value, want, err, got.changed)
 		}
 	}
-	for _, a := range []life.Action{life.CreateRunner{}, life.RegisterRunner{}} {
-		if got, _ := e.perform(t.Context(), a); reflect.TypeOf(got) != reflect.TypeFor[fleet.RegisteredRunner]() {
-			t.Errorf("%T: answered with %T", a, got)
+	for _, a := range []life.Action{life.CreateRunner{}, life.RegisterRunner{}, life.ResetRunnerToken{}} {
+		if got, _ := e.perform(t.Context(), a); reflect.TypeOf(got.value) != reflect.TypeFor[fleet.RegisteredRunner]() {
+			t.Errorf("%T: answered with %T", a, got.value)
 		}
 	}
-	if got, _ := e.perform(t.Context(), life.FindRunners{}); reflect.TypeOf(got) != reflect.TypeFor[[]int64]() {
-		t.Errorf("FindRunners: answered with %T", got)
+	if got, _ := e.perform(t.Context(), life.FindRunners{}); reflect.TypeOf(got.value) != reflect.TypeFor[[]int64]() {
+		t.Errorf("FindRunners: answered with %T", got.value)
+	}
+}
+
+// TestPerformTellsWhatChanged: done a second time, what finds all as it was to be
+// is no change; what machines are told is the same either way.
+func TestPerformTellsWhatChanged(t *testing.T) {
+	o := newOutside()
+	e := o.edges(t)
+	for _, tt := range []struct {
+		action      life.Action
+		first, then bool
+	}{
+		{life.WriteNotice{Notice: fleet.Notice{Kind: fleet.NoticeSpot}}, true, false},
+		{life.WriteRegistration{Registration: registration}, true, false},
+		{life.WriteRunnerConfig{Registration: registration}, true, false},
+		{life.StartUnit{Unit: life.UnitRunner}, true, false},
+		{life.HoldRunner{}, true, false},
+		{life.ResumeRunner{}, true, false},
+		{life.StopUnit{Unit: life.UnitRunner}, true, false},
+		{life.RemoveRegistration{}, true, false},
+		{life.CompleteHook{Result: fleet.Continue}, true, true},
+		{life.SetDesired{}, true, true},
+		{life.SignalUnit{Unit: life.UnitRunner, Signal: "HUP"}, true, true},
+		{life.DeleteRunner{}, true, true},
+		{life.SetFlag{Flag: life.FlagRegistered, On: true}, false, false},
+		{life.WriteWhoami{}, false, false},
+		{life.WriteSeen{}, false, false},
+		{life.Heartbeat{}, false, false},
+	} {
+		for _, want := range []bool{tt.first, tt.then} {
+			if got, err := e.perform(t.Context(), tt.action); err != nil || got.changed != want || got.value != nil {
+				t.Errorf("%T: changed %v, want %v; told %v, %v", tt.action, got.changed, want, got.value, err)
+			}
+		}
+	}
+	o.do = func(context.Context, string) error { return errors.New("broken pipe") }
+	for _, a := range one {
+		if got, err := e.perform(t.Context(), a); err != nil && got.changed {
+			t.Errorf("%T failed, and changed", a)
+		}
 	}
 }
 

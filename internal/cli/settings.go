@@ -74,12 +74,14 @@ func lifecycleCheckSettings(c config.Config) life.LifecycleCheckSettings {
 
 func unregisterSettings(c config.Config) life.UnregisterSettings {
 	return life.UnregisterSettings{
-		Group:         c.Group.Name,
-		TerminateHook: c.Group.TerminateHook,
-		Margin:        c.Unregister.Margin,
-		HoldTimeout:   c.Unregister.HoldTimeout,
-		KillAfter:     c.Unregister.KillAfter,
-		GitLabTimeout: c.Unregister.GitLabTimeout,
-		Seed:          rand.Uint64(), //nolint:gosec // jitter, no secret
+		Group:           c.Group.Name,
+		TerminateHook:   c.Group.TerminateHook,
+		Margin:          c.Unregister.Margin,
+		HoldTimeout:     c.Unregister.HoldTimeout,
+		KillAfter:       c.Unregister.KillAfter,
+		GitLabTimeout:   c.Unregister.GitLabTimeout,
+		RebootTimeout:   c.Unregister.RebootTimeout,
+		PowerOffTimeout: c.Unregister.PowerOffTimeout,
+		Seed:            rand.Uint64(), //nolint:gosec // jitter, no secret
 	}
 }

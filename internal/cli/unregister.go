@@ -9,9 +9,15 @@ import (
 	"github.com/shoal-ci/shoal/internal/life"
 )
 
+// unregisterFlags are what the command line adds to the configuration.
+type unregisterFlags struct {
+	now      bool
+	within   time.Duration
+	shutdown bool
+}
+
 func (c *call) unregisterCommand() *cobra.Command {
-	var now bool
-	var within time.Duration
+	var f unregisterFlags
 	cmd := verbCommand(c, verb{
 		name:  "unregister",
 		short: "Drain this instance's runner and take it out of GitLab",
@@ -20,29 +26,40 @@ meanwhile; unregister the runner; complete the hook. Before a deadline of EC2's
 the jobs are ended in time to be reported.
 
 It acts only on a notice that lifecycle-check wrote, or with --now. It may be
-run again at any point.`,
+run again at any point.
+
+With --shutdown it asks systemd whether the machine is going down, and does
+nothing where it is not: units run it whenever they are stopped. A reboot waits
+for the jobs, for unregister.reboot_timeout at most, and keeps the registration.
+A power-off or halt waits for unregister.poweroff_timeout, then unregisters.`,
 		example: `  shoal unregister
   shoal unregister --now                 for as long as the jobs take
-  shoal unregister --now --within 90s    jobs that still run then are ended and reported`,
+  shoal unregister --now --within 90s    jobs that still run then are ended and reported
+  shoal unregister --shutdown            as ExecStop= or ExecStopPost= of a unit`,
 	}, func(conf config.Config) (life.Unregister, error) {
 		set := unregisterSettings(conf)
-		set.Now, set.Within = now, within
-		return life.NewUnregister(set), checkWithin(now, within, conf)
+		set.Now, set.Within, set.Shutdown = f.now, f.within, f.shutdown
+		return life.NewUnregister(set), f.check(conf)
 	})
-	cmd.Flags().BoolVar(&now, "now", false, "without waiting for a notice: an operator wants it")
-	cmd.Flags().DurationVar(&within, "within", 0, "with --now: be done in this time, ending jobs that still run (default: wait for them)")
+	cmd.Flags().BoolVar(&f.now, "now", false, "without waiting for a notice: an operator wants it")
+	cmd.Flags().DurationVar(&f.within, "within", 0, "with --now: be done in this time, ending jobs that still run (default: wait for them)")
+	cmd.Flags().BoolVar(&f.shutdown, "shutdown", false, "only while the machine goes down; a reboot keeps the registration")
 	return cmd
 }
 
-// checkWithin refuses a time that leaves none to drain in.
-func checkWithin(now bool, within time.Duration, conf config.Config) error {
+// check refuses what goes ill together, and a time that leaves none to drain in.
+func (f unregisterFlags) check(conf config.Config) error {
 	switch {
-	case within == 0:
+	case f.shutdown && f.now:
+		return usage("", "--shutdown and --now exclude each other: one acts only while the machine goes down, the other whether it does or not")
+	case f.shutdown && f.within != 0:
+		return usage("", "--within is not for --shutdown: see unregister.reboot_timeout and unregister.poweroff_timeout")
+	case f.within == 0:
 		return nil
-	case !now:
-		return usage(`"shoal unregister --now --within `+within.String()+`"`, "--within needs --now: a notice has its own deadline")
-	case within <= conf.Unregister.Margin:
-		return usage("", "--within must be longer than unregister.margin (%s), in which jobs are ended and reported; got %s", conf.Unregister.Margin, within)
+	case !f.now:
+		return usage(`"shoal unregister --now --within `+f.within.String()+`"`, "--within needs --now: a notice has its own deadline")
+	case f.within <= conf.Unregister.Margin:
+		return usage("", "--within must be longer than unregister.margin (%s), in which jobs are ended and reported; got %s", conf.Unregister.Margin, f.within)
 	}
 	return nil
 }

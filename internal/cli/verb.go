@@ -9,6 +9,7 @@ import (
 	"github.com/shoal-ci/shoal/internal/config"
 	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/life"
+	"github.com/shoal-ci/shoal/internal/systemd"
 )
 
 // verb is a command that an instance lives by: one machine of package life.
@@ -61,7 +62,7 @@ func drive[S life.Machine[S]](cmd *cobra.Command, c *call, v verb, l *config.Loa
 		return &commandError{code: life.BadUsage, err: err}
 	}
 	defer w.close()
-	out := agent.Run(cmd.Context(), m, agent.Options{Edges: w.edges, Log: log, Notify: w.notify})
+	out := agent.Run(cmd.Context(), m, agent.Options{Edges: w.edges, Log: log, Notify: w.notify, Watchdog: systemd.WatchdogInterval()})
 	c.code = out.Code
 	log.Log(cmd.Context(), levelOf(out.Code, isTerminal(c.Stderr)), out.Summary, "verb", v.name, "exit", int(out.Code))
 	if asJSON {

@@ -101,10 +101,12 @@ const (
 
 // Unregister is the [unregister] table.
 type Unregister struct {
-	Margin        time.Duration
-	HoldTimeout   time.Duration
-	KillAfter     time.Duration
-	GitLabTimeout time.Duration
+	Margin          time.Duration
+	HoldTimeout     time.Duration
+	KillAfter       time.Duration
+	GitLabTimeout   time.Duration
+	RebootTimeout   time.Duration
+	PowerOffTimeout time.Duration
 }
 
 // Log is the [log] table.

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
 )
@@ -74,6 +75,19 @@ var rules = []rule{
 		}
 		return fmt.Sprintf("must be shorter than runner.shutdown_timeout (%s), or killed jobs are not reported; got %s", short(c.Runner.ShutdownTimeout), short(c.Unregister.KillAfter))
 	}},
+	{[]string{"unregister.reboot_timeout", "unregister.margin"}, func(c *Config) string {
+		return longerThanMargin(c, c.Unregister.RebootTimeout)
+	}},
+	{[]string{"unregister.poweroff_timeout", "unregister.margin"}, func(c *Config) string {
+		return longerThanMargin(c, c.Unregister.PowerOffTimeout)
+	}},
+}
+
+func longerThanMargin(c *Config, bound time.Duration) string {
+	if bound > c.Unregister.Margin {
+		return ""
+	}
+	return fmt.Sprintf("must be longer than unregister.margin (%s), in which jobs are ended and reported; got %s", short(c.Unregister.Margin), short(bound))
 }
 
 func needsID(c *Config, runnerType string, id int64) string {

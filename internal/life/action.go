@@ -186,6 +186,8 @@ type (
 	SignalUnit struct{ Unit, Signal string }
 	// KillJobs kills the unit's processes but the main one.
 	KillJobs struct{ Unit string }
+	// ReadShutdown is answered with a fleet.Shutdown.
+	ReadShutdown struct{}
 )
 
 // Flag names a flag file in the run directory.
@@ -272,3 +274,4 @@ func (StopUnit) action()           {}
 func (ReadUnit) action()           {}
 func (SignalUnit) action()         {}
 func (KillJobs) action()           {}
+func (ReadShutdown) action()       {}

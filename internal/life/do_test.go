@@ -61,7 +61,7 @@ func (s *site) record(verb string, a life.Action) {
 		s.calls["gitlab"]++
 	case life.ResolveSecret:
 		s.calls["secret"]++
-	case life.ReadFlags, life.ReadUnit, life.ScrapeMetrics, life.ReadWhoami, life.ReadRegistration, life.CountSections:
+	case life.ReadFlags, life.ReadUnit, life.ScrapeMetrics, life.ReadWhoami, life.ReadRegistration, life.CountSections, life.ReadShutdown:
 		return
 	}
 	s.done = append(s.done, fmt.Sprintf("%s %s %s %+v", s.now.Format("15:04:05.000"), verb, name, a))
@@ -294,7 +294,12 @@ func (s *site) setFlag(a life.SetFlag) {
 
 func (s *site) doUnit(verb string, a life.Action) (any, *fleet.Failure) {
 	switch a := a.(type) {
+	case life.ReadShutdown:
+		return s.down, nil
 	case life.StartUnit:
+		if s.down != fleet.NotGoingDown {
+			return nil, &fleet.Failure{Op: "start " + a.Unit, Message: "the transaction is destructive"}
+		}
 		if a.Unit == life.UnitRunner {
 			s.proc.start()
 		} else {

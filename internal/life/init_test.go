@@ -177,6 +177,9 @@ func TestInitAgainKeepsTheRegistration(t *testing.T) {
 		s.start(life.UnitInit)
 		s.run(time.Minute)
 		s.mustExit(life.UnitInit, life.Done)
+		if s.saidAt(life.Info, "keep the registration") != 1 || s.saidAt(life.Info, "registered runner") != 0 {
+			t.Errorf("%s: said %v", mode, s.said)
+		}
 		if len(s.completed) != 0 || registered(s, mode) != wantRegistered(mode, 2) || s.files.registration.Runners[0].Token.Reveal() != before {
 			t.Errorf("%s: completed %v, %d registered", mode, s.completed, registered(s, mode))
 		}

@@ -111,10 +111,20 @@ func (s *Init) gotRunner(r Result) {
 	if s.set.Mode == fleet.ModeToken { // one token, however many sections: the manager is told by its system id
 		runners = nil
 	}
+	known := s.set.Mode == fleet.ModeToken && len(s.reg.Runners) == 1 && s.reg.Runners[0] == runner
 	s.reg.Runners = append(runners, runner)
 	s.unsaved, s.said = true, ""
-	s.say(Info, fmt.Sprintf("registered runner %d", runner.ID), fleet.Reason(fmt.Sprintf("mode %s, %s, system id %s", s.set.Mode, s.reg.Description, s.reg.SystemID)))
+	if known {
+		s.keepRegistration()
+	} else {
+		s.say(Info, fmt.Sprintf("registered runner %d", runner.ID), fleet.Reason(fmt.Sprintf("mode %s, %s, system id %s", s.set.Mode, s.reg.Description, s.reg.SystemID)))
+	}
 	s.goTo(initSave)
+}
+
+// keepRegistration says that what an earlier run registered still stands.
+func (s *Init) keepRegistration() {
+	s.say(Info, "keep the registration", fleet.Reason(fmt.Sprintf("GitLab knows runner %d of %s", s.reg.Runners[0].ID, s.reg.Description)))
 }
 
 // afterSave goes on until every section has its runner.
@@ -134,7 +144,7 @@ func (s *Init) gotVerified() {
 	case s.checked < len(s.reg.Runners):
 		s.goTo(initVerify)
 	case len(s.reg.Runners) >= s.sections:
-		s.say(Info, "keep the registration", fleet.Reason(fmt.Sprintf("GitLab knows runner %d of %s", s.reg.Runners[0].ID, s.reg.Description)))
+		s.keepRegistration()
 		s.goTo(initConfigure)
 	default:
 		s.goTo(initSecret)

@@ -26,6 +26,7 @@ type LifecycleCheck struct {
 	set     LifecycleCheckSettings
 	flags   fleet.Flags
 	notice  fleet.Notice
+	heard   bool           // the metadata service has answered
 	unknown int            // looks in a row that the metadata service did not answer
 	spot    *fleet.Failure // of the spot path in this look
 	rare    time.Time      // when the slow signs are due
@@ -169,6 +170,10 @@ func (s *LifecycleCheck) noTarget(f *fleet.Failure) {
 }
 
 func (s *LifecycleCheck) answered() {
+	if !s.heard { // what systemctl status shows
+		s.heard = true
+		s.say(Debug, "watch the metadata", fleet.Reason(fmt.Sprintf("every %s", s.set.Period)))
+	}
 	if s.unknown >= unknownWarn {
 		s.say(Info, "the metadata service answers again", fleet.Reason(fmt.Sprintf("after %d unanswered looks", s.unknown)))
 	}

@@ -60,27 +60,33 @@ func live(t *testing.T, seed uint64) {
 			s.scaleIn()
 		}
 	})
+	how := []fleet.Shutdown{fleet.NotGoingDown, fleet.NotGoingDown, fleet.Reboot, fleet.PowerOff}[r.IntN(4)]
+	s.soft = r.IntN(2) == 0
+	if how != fleet.NotGoingDown {
+		s.after(time.Duration(r.IntN(3600))*time.Second, func() { s.goDown(how) })
+	}
 	s.run(75 * time.Minute)
 	s.chaos, s.fail, s.gitlab.down = nil, nil, nil // the trouble is over
 	s.run(20 * time.Minute)
-	judge(t, s, mode, spot)
+	judge(t, s, mode, spot || how == fleet.PowerOff)
 	if t.Failed() {
-		t.Logf("seed %d, mode %s, spot %v, trouble %v", seed, mode, spot, *trouble)
+		t.Logf("seed %d, mode %s, spot %v, shutdown %q, trouble %v", seed, mode, spot, how, *trouble)
 	}
 }
 
-// judge is what must be true at the end of any life.
-func judge(t *testing.T, s *site, mode fleet.Mode, spot bool) {
-	if len(s.proc.reported) > 0 && !spot {
-		t.Errorf("jobs %v were killed, and no EC2 asked for it", s.proc.reported)
+// judge is what must be true at the end of any life; short is one whose end was
+// not its own to choose.
+func judge(t *testing.T, s *site, mode fleet.Mode, short bool) {
+	if len(s.proc.reported) > 0 && !short {
+		t.Errorf("jobs %v were killed, and nobody asked for it", s.proc.reported)
 	}
 	if done := len(s.proc.finished) + len(s.proc.reported) + len(s.proc.jobs); done != len(s.proc.took) {
 		t.Errorf("%d jobs taken, %d accounted for", len(s.proc.took), done)
 	}
 	switch {
-	case s.dead && registered(s, mode) != 0 && !(spot && s.saidAt(life.Error, "stays behind") == 1): // GitLab was away in the last seconds
+	case s.dead && registered(s, mode) != 0 && !(short && s.saidAt(life.Error, "stays behind") == 1): // GitLab was away in the last seconds
 		t.Errorf("%d runners left in GitLab", registered(s, mode))
-	case s.dead && len(s.completed) > 0 && !strings.HasPrefix(s.completed[len(s.completed)-1], "stop") && !spot:
+	case s.dead && len(s.completed) > 0 && !strings.HasPrefix(s.completed[len(s.completed)-1], "stop") && !short:
 		t.Errorf("completed %v", s.completed)
 	case !s.dead && s.me().State == fleet.InService:
 		mustWork(t, s, "alive at the end")

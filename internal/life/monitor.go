@@ -281,6 +281,9 @@ func (s *Monitor) gotMetrics(o fleet.Observation) {
 		s.idle += passed
 	}
 	s.judge(o, passed)
+	if !s.seen || o.Running() != s.last.Running() || o.Slots() != s.last.Slots() { // what systemctl status shows
+		s.say(Debug, fmt.Sprintf("%d of %d slots are busy", o.Running(), o.Slots()))
+	}
 	s.last, s.seen = o, true
 	s.saturated = o.Slots() > 0 && o.Free() == 0
 	if !s.saturated {

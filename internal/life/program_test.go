@@ -24,7 +24,8 @@ var (
 	scaleUpSettings    = life.ScaleUpSettings{Period: 5 * time.Second, BlindAfter: 10 * time.Second, Seed: 3}
 	checkSettings      = life.LifecycleCheckSettings{Period: 5 * time.Second, Seed: 4}
 	unregisterSettings = life.UnregisterSettings{
-		Margin: 15 * time.Second, HoldTimeout: 60 * time.Second, KillAfter: 3 * time.Second, GitLabTimeout: 5 * time.Minute, Seed: 5,
+		Margin: 15 * time.Second, HoldTimeout: 60 * time.Second, KillAfter: 3 * time.Second, GitLabTimeout: 5 * time.Minute,
+		RebootTimeout: 25 * time.Minute, PowerOffTimeout: 100 * time.Second, Seed: 5,
 	}
 )
 
@@ -32,6 +33,7 @@ var (
 var verbs = map[string]string{
 	life.UnitInit: "init", life.UnitMonitor: "monitor", life.UnitScaleUp: "scale-up",
 	life.UnitLifecycleCheck: "lifecycle-check", life.UnitUnregister: "unregister",
+	checkStops: "shutdown", unregisterStops: "shutdown",
 }
 
 // settings are what the machines of a site are made with; a test may replace
@@ -89,6 +91,9 @@ const latency = 5 * time.Millisecond
 func (s *site) start(unit string) *program { return s.startWith(unit, defaults) }
 
 func (s *site) startWith(unit string, set settings) *program {
+	if s.refuses(unit) {
+		return s.units[unit]
+	}
 	if p := s.units[unit]; p != nil {
 		if p.step == nil && !s.dead {
 			p.stopped = false
@@ -129,6 +134,10 @@ func (s *site) boot(p *program) {
 		p.step = drive(s, life.NewLifecycleCheck(p.set.check))
 	case life.UnitUnregister:
 		p.step = drive(s, life.NewUnregister(p.set.unregister))
+	case checkStops, unregisterStops:
+		set := p.set.unregister
+		set.Shutdown = true
+		p.step = drive(s, life.NewUnregister(set))
 	}
 	s.feed(p, life.Started{})
 }
@@ -142,8 +151,15 @@ func (s *site) kill(p *program) {
 
 func (s *site) restart(p *program, after time.Duration) {
 	gen := p.gen
+	stops := p.unit == checkStops || p.unit == unregisterStops
+	if stops {
+		s.due++
+	}
 	s.after(after, func() {
-		if gen == p.gen && p.step == nil && !p.stopped {
+		if stops {
+			s.due--
+		}
+		if gen == p.gen && p.step == nil && !p.stopped && !s.refuses(p.unit) {
 			s.boot(p)
 		}
 	})
@@ -191,6 +207,7 @@ func (s *site) exited(p *program, x life.Exit) {
 	p.step = nil
 	s.exits = append(s.exits, fmt.Sprint(verbs[p.unit], " ", int(x.Code)))
 	switch {
+	case p.unit == checkStops || p.unit == unregisterStops: // not run again
 	case p.unit == life.UnitLifecycleCheck && x.Code == life.Done:
 		s.start(life.UnitUnregister) // OnSuccess=
 	case x.Code == life.Failed || x.Code == life.TryAgain:

@@ -32,8 +32,12 @@ type site struct {
 	upkeep     []fleet.MaintenanceEvent
 	activities []fleet.Activity
 	dead       bool
-	completed  []string // hook and result, each completion that ended a wait
-	replaced   int      // terminations of self that start a replacement
+	down       fleet.Shutdown // the machine is going down
+	soft       bool           // a soft-reboot: /run stays
+	boots      int            // after the first
+	due        int            // of what units run when they are stopped: killed, and run again
+	completed  []string       // hook and result, each completion that ended a wait
+	replaced   int            // terminations of self that start a replacement
 
 	gitlab gitlab
 	secret string // what the reference resolves to

@@ -17,14 +17,20 @@ type UnregisterSettings struct {
 	HoldTimeout   time.Duration // for polls in flight to end before the runner is stopped
 	KillAfter     time.Duration // after SIGTERM: the jobs' processes are killed
 	GitLabTimeout time.Duration // to unregister, before the hook is completed anyway
-	Seed          uint64
+	Shutdown      bool          // act where the machine goes down, and only there
+	// From the start of the command to the end of the drain, where the machine
+	// reboots, and where it is switched off.
+	RebootTimeout   time.Duration
+	PowerOffTimeout time.Duration
+	Seed            uint64
 }
 
 // Unregister takes the instance's runner away: it lets the running jobs end (or,
 // before EC2's deadline, has them reported), unregisters the runner, and
 // completes the termination hook.
 //
-// It guarantees that it acts only on a written notice, that the runner is
+// It guarantees that it acts only on a written notice or, with Shutdown, while
+// the machine goes down, that the runner is
 // unregistered only once its process has ended, that the hook is completed only
 // after that, and that it may be killed and run again at any point.
 type Unregister struct {
@@ -32,6 +38,7 @@ type Unregister struct {
 	set       UnregisterSettings
 	find      finder
 	started   time.Time
+	down      fleet.Shutdown // how the machine goes down, with set.Shutdown
 	notice    fleet.Notice
 	holding   bool // sections are out, polls in flight may end
 	holdEnd   time.Time
@@ -102,6 +109,7 @@ func NewUnregister(set UnregisterSettings) Unregister {
 }
 
 const (
+	unregShutdown phase = "see whether the machine goes down"
 	unregNotice   phase = "notice"
 	unregWrite    phase = "write notice"
 	unregUnmark   phase = "unmark registered"
@@ -117,12 +125,14 @@ const (
 	unregHeld     phase = "watch held runner"
 	unregDrain    phase = "drain"
 	unregSpot     phase = "look for a spot notice"
+	unregTarget   phase = "look for the group's notice"
 	unregTerm     phase = "end the jobs"
 	unregKill     phase = "kill the jobs"
 	unregRead     phase = "read registration"
 	unregDelete   phase = "unregister"
 	unregForget   phase = "forget registration"
 	unregComplete phase = "complete hook"
+	unregStays    phase = "take the notice back"
 )
 
 // Step implements Machine.
@@ -133,8 +143,12 @@ func (s Unregister) Step(e Event, now time.Time) (Unregister, []Action) {
 		s.got(r)
 	case e == Event(Started{}):
 		s.started = now
-		s.goTo(unregNotice)
+		s.goTo(map[bool]phase{true: unregShutdown, false: unregNotice}[s.set.Shutdown])
 	case e == Event(Interrupted{}):
+		// Not 0: the drain stands still in the middle, its hook is no longer
+		// extended. After `systemctl stop` systemd shows the unit as failed, and does
+		// not start it again: `systemctl start` goes on. Where the machine goes down,
+		// the unit's ExecStopPost= does.
 		s.done(TryAgain, "interrupted; run it again to go on")
 	}
 	if s.urgent() && s.hook.due(now) { // a heartbeat that hangs must not delay the end of the jobs
@@ -145,6 +159,8 @@ func (s Unregister) Step(e Event, now time.Time) (Unregister, []Action) {
 
 func (s *Unregister) ask() Action {
 	switch s.phase {
+	case unregShutdown:
+		return ReadShutdown{}
 	case unregNotice:
 		return ReadFlags{}
 	case unregWrite:
@@ -167,6 +183,8 @@ func (s *Unregister) ask() Action {
 		return ScrapeMetrics{}
 	case unregSpot:
 		return ReadSpot{}
+	case unregTarget:
+		return ReadTarget{}
 	case unregTerm:
 		return SignalUnit{UnitRunner, "TERM"}
 	case unregKill:
@@ -189,6 +207,8 @@ func (s *Unregister) askLate() Action {
 		return unregisterOne(*s.reg)
 	case unregForget:
 		return RemoveRegistration{}
+	case unregStays:
+		return SetFlag{FlagNotice, false}
 	}
 	return CompleteHook{s.hook.action, fleet.Continue}
 }
@@ -199,6 +219,8 @@ func (s *Unregister) got(r Result) {
 		return
 	}
 	switch s.phase {
+	case unregShutdown:
+		s.gotShutdown(value[fleet.Shutdown](r))
 	case unregNotice:
 		s.gotFlags(value[fleet.Flags](r))
 	case unregInit:
@@ -209,6 +231,8 @@ func (s *Unregister) got(r Result) {
 		s.gotDraining(value[fleet.UnitState](r))
 	case unregSpot:
 		s.gotSpot(value[*fleet.SpotAction](r))
+	case unregTarget:
+		s.gotTarget(value[fleet.LifecycleState](r))
 	case unregHeld:
 		s.gotHeld(value[fleet.Observation](r))
 	case unregFind:
@@ -233,6 +257,8 @@ func (s *Unregister) got(r Result) {
 // goOn is what follows where the answer holds nothing.
 func (s *Unregister) goOn() {
 	switch s.phase {
+	case unregNotice: // nobody can tell what stands
+		s.goDown(nil)
 	case unregWrite:
 		s.goTo(unregInit)
 	case unregStopInit:
@@ -264,6 +290,8 @@ func (s *Unregister) goOn() {
 		s.goTo(unregDrain)
 	case unregForget:
 		s.unregistered()
+	case unregStays:
+		s.finish()
 	}
 }
 
@@ -277,14 +305,10 @@ func (s *Unregister) timeLeft() fleet.Reason {
 
 func (s *Unregister) gotFlags(f fleet.Flags) {
 	switch {
+	case s.down != fleet.NotGoingDown:
+		s.goDown(f.Notice)
 	case f.Notice != nil:
-		s.notice = *f.Notice
-		// from here on by this process's own clock: a wall clock that is set while
-		// jobs end must not look like the end of the hook's cap
-		s.notice.SeenAt = s.now.Add(-max(0, s.now.Sub(s.notice.SeenAt)))
-		if d := s.notice.Deadline; d != nil {
-			s.notice.Deadline = s.byOwnClock(*d)
-		}
+		s.take(*f.Notice)
 		s.say(Info, fmt.Sprintf("drain and unregister (%s)", s.notice.Kind), fleet.Reason(s.notice.Source), s.timeLeft())
 		s.goTo(unregInit)
 	case s.set.Now:
@@ -373,6 +397,9 @@ func (s *Unregister) finish() {
 		return
 	case s.left:
 		s.done(Failed, "a runner stays behind in GitLab; everything else is done")
+		return
+	case s.keeps():
+		s.done(Done, "drained; the registration stays for when the machine is back")
 		return
 	}
 	s.done(Done, fmt.Sprintf("drained and unregistered (%s)", s.notice.Kind))

@@ -66,7 +66,7 @@ func (s *Unregister) gotUnit(u fleet.UnitState) {
 	case !u.Running() || u.Active == "deactivating": // an earlier run, or another, asked for it
 		s.stopped = s.now
 		s.lookForGroup()
-	case s.isShort():
+	case s.isShort() || s.down != fleet.NotGoingDown: // systemd is about to stop it, and waits for no poll
 		s.goTo(unregStop)
 	default:
 		s.goTo(unregHold)
@@ -151,7 +151,11 @@ func (s *Unregister) gotHeld(o fleet.Observation) {
 	}
 	if s.clean >= cleanReadings || s.now.After(s.holdEnd) || s.isShort() {
 		if s.clean == 0 {
-			s.say(Warn, "stop the runner though a poll is in flight", fleet.Reason(fmt.Sprintf("it did not end within %s: see unregister.hold_timeout", s.set.HoldTimeout)))
+			why := fleet.Reason(fmt.Sprintf("it did not end within %s: see unregister.hold_timeout", s.set.HoldTimeout))
+			if s.isShort() {
+				why = s.timeLeft()
+			}
+			s.say(Warn, "stop the runner though a poll is in flight", why)
 		}
 		s.goTo(unregStop)
 		return
@@ -164,18 +168,33 @@ func (s *Unregister) gotHeld(o fleet.Observation) {
 // gotDraining waits for the runner's end; shortly before the deadline its jobs
 // are ended so that they are reported.
 func (s *Unregister) gotDraining(u fleet.UnitState) {
-	d, bounded := s.deadline()
+	d, over := s.timeIsUp()
 	switch {
 	case !u.Running():
 		s.say(Info, "the runner has ended")
-		s.goTo(unregRead)
-	case bounded && !s.now.Before(d.Add(-s.set.Margin)):
+		s.drained()
+	case over:
 		s.endJobs(d)
 	case u.Active == "active" && s.now.Sub(s.stopped) >= stopAgain:
 		s.goTo(unregStop)
 	default:
 		s.lookAgain()
 	}
+}
+
+// timeIsUp tells whether the jobs must be ended, and the deadline.
+func (s *Unregister) timeIsUp() (time.Time, bool) {
+	d, bounded := s.deadline()
+	return d, bounded && !s.now.Before(d.Add(-s.set.Margin))
+}
+
+// drained goes on when the runner has ended, or does not end.
+func (s *Unregister) drained() {
+	if s.keeps() {
+		s.goTo(unregStays)
+		return
+	}
+	s.goTo(unregRead)
 }
 
 // endJobs is from the margin before the deadline on, however late that is: the
@@ -190,7 +209,7 @@ func (s *Unregister) endJobs(deadline time.Time) {
 	case s.killed && s.now.Sub(deadline) > deadlineGrace && s.now.Sub(s.termed) > deadlineGrace:
 		s.overdue = true
 		s.say(Error, "the runner has not ended by the deadline: its jobs may hang in GitLab until their time-out")
-		s.goTo(unregRead)
+		s.drained()
 	default:
 		s.lookAgain()
 	}
@@ -226,7 +245,7 @@ func (s *Unregister) lookAgain() {
 
 // looksForSpot looks for a spot notice where one is due.
 func (s *Unregister) looksForSpot() bool {
-	if s.spotSeen || s.notice.Kind == fleet.NoticeSpot || s.urgent() || s.now.Before(s.spotAt) {
+	if s.spotSeen || s.notice.Kind == fleet.NoticeSpot || s.down == fleet.PowerOff || s.urgent() || s.now.Before(s.spotAt) {
 		return false
 	}
 	s.spotAt = s.now.Add(spotPeriod)
@@ -242,11 +261,28 @@ func (s *Unregister) gotSpot(a *fleet.SpotAction) {
 			s.notice.Deadline = d
 		}
 		s.say(Warn, "EC2 takes this instance in the middle of its drain", s.timeLeft())
+		if s.keeps() {
+			s.goesAfterAll(fleet.NoticeSpot)
+		}
+	}
+	if s.keeps() { // lifecycle-check does not look while it is stopped
+		s.goTo(unregTarget)
+		return
 	}
 	s.goTo(s.drainPhase())
 	if s.holding {
 		s.goToAfter(unregHeld, holdPeriod)
 	}
+}
+
+// take makes a written notice this process's, and by its own clock: a wall clock
+// that is set while jobs end must not look like the end of the hook's cap.
+func (s *Unregister) take(n fleet.Notice) {
+	n.SeenAt = s.now.Add(-max(0, s.now.Sub(n.SeenAt)))
+	if n.Deadline != nil {
+		n.Deadline = s.byOwnClock(*n.Deadline)
+	}
+	s.notice = n
 }
 
 // byOwnClock is a moment told by another clock, from here on by this process's

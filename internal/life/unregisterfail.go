@@ -11,20 +11,22 @@ import (
 // the drain: each step is tried again, or passed over with a line that says
 // what follows.
 func (s *Unregister) failed(f *fleet.Failure) {
-	if s.phase == unregStop && f.Kind == fleet.NotFound { // no such unit: nothing runs in it
-		s.goOn()
+	if f.Kind == fleet.NotFound && s.noUnit() {
 		return
 	}
 	switch s.phase {
-	case unregNotice, unregWrite, unregStop, unregUnit, unregDrain:
-		s.fails(Warn, "trying again", f)
-		s.pause(f)
-	case unregUnmark, unregStopInit, unregInit, unregKill, unregForget:
+	case unregShutdown:
+		s.failedShutdown(f)
+	case unregNotice, unregWrite, unregStop:
+		s.failedStep(f)
+	case unregUnit, unregDrain:
+		s.failedLook(f)
+	case unregUnmark, unregStopInit, unregInit, unregKill, unregForget, unregStays:
 		s.passOver(f)
 	case unregHold, unregReload:
 		s.fails(Warn, "cannot take the runner's sections out: stopping it at once", f)
 		s.goTo(unregStop)
-	case unregSpot: // unknown is no notice
+	case unregSpot, unregTarget: // unknown is no notice
 		s.goToAfter(s.drainPhase(), drainMost)
 	case unregTerm:
 		s.fails(Warn, "cannot signal the runner", f)
@@ -44,6 +46,43 @@ func (s *Unregister) failed(f *fleet.Failure) {
 	case unregComplete:
 		s.failedComplete(f)
 	}
+}
+
+// noUnit goes on where there is no such unit: nothing runs in it.
+func (s *Unregister) noUnit() bool {
+	switch s.phase {
+	case unregInit, unregStopInit, unregStop:
+		s.goOn()
+	case unregUnit:
+		s.gotUnit(fleet.UnitState{Active: "inactive"})
+	case unregDrain:
+		s.gotDraining(fleet.UnitState{Active: "inactive"})
+	default:
+		return false
+	}
+	return true
+}
+
+// failedStep: the drain does not begin without these. Where the machine goes
+// down it has begun without us, and does not wait.
+func (s *Unregister) failedStep(f *fleet.Failure) {
+	if s.down != fleet.NotGoingDown {
+		s.passOver(f)
+		return
+	}
+	s.fails(Warn, "trying again", f)
+	s.pause(f)
+}
+
+// failedLook: a runner that nobody can look at may still run, and its jobs must
+// be ended in time all the same.
+func (s *Unregister) failedLook(f *fleet.Failure) {
+	s.fails(Warn, "trying again", f)
+	if d, over := s.timeIsUp(); over {
+		s.endJobs(d)
+		return
+	}
+	s.pause(f)
 }
 
 // pause is again, but with a deadline near no pause is long.

@@ -43,28 +43,33 @@ func trial(n int) fleet.Registration {
 
 // Configure writes .runner_system_id and config.toml. It is done again after any
 // interruption: files that are right are left as they are. A held copy of the
-// sections is dropped, since the new file has them.
-func (l *Local) Configure(_ context.Context, r fleet.Registration) error {
+// sections is dropped, since the new file has them. It tells whether anything
+// was not as it was to be.
+func (l *Local) Configure(_ context.Context, r fleet.Registration) (changed bool, err error) {
 	t, err := l.template()
 	if err != nil {
-		return err
+		return false, err
 	}
 	text, err := t.render(r)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, path := range []string{l.systemIDPath(), l.opts.ConfigPath, l.heldPath()} {
 		l.disk.sweep(path)
 	}
 	// The id first: gitlab-runner makes one of its own where there is none, and
 	// instances cloned from one image would share it.
-	if err := writeUnlessSame(l.disk, l.systemIDPath(), []byte(r.SystemID)); err != nil {
-		return err
+	for _, step := range []func() (bool, error){
+		func() (bool, error) { return writeUnlessSame(l.disk, l.systemIDPath(), []byte(r.SystemID)) },
+		func() (bool, error) { return writeUnlessSame(l.disk, l.opts.ConfigPath, text) },
+		func() (bool, error) { return discard(l.disk, l.heldPath()) },
+	} {
+		did, err := step()
+		if changed = changed || did; err != nil {
+			return changed, err
+		}
 	}
-	if err := writeUnlessSame(l.disk, l.opts.ConfigPath, text); err != nil {
-		return err
-	}
-	return discard(l.disk, l.heldPath())
+	return changed, nil
 }
 
 // template is the operator's template, read and checked.

@@ -102,7 +102,7 @@ func TestConfigureKeepsWhatTheOperatorWrote(t *testing.T) {
 	if err != nil || n != 2 {
 		t.Fatalf("Sections = %d, %v; want 2", n, err)
 	}
-	if err := l.Configure(t.Context(), registration(2)); err != nil {
+	if _, err := l.Configure(t.Context(), registration(2)); err != nil {
 		t.Fatal(err)
 	}
 	got := content(t, l.opts.ConfigPath)
@@ -148,21 +148,37 @@ func TestConfigureTemplates(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			l := place(t, tt.template)
-			if err := l.Configure(t.Context(), registration(1)); err != nil {
-				t.Fatal(err)
+			if changed, err := l.Configure(t.Context(), registration(1)); err != nil || !changed {
+				t.Fatalf("changed %v, %v", changed, err)
 			}
 			got := content(t, l.opts.ConfigPath)
 			if !sameTree(tree(t, got), tree(t, tt.want)) {
 				t.Errorf("got:\n%s\nwant, but for order and spelling:\n%s", got, tt.want)
 			}
 			before, _ := os.Stat(l.opts.ConfigPath)
-			if err := l.Configure(t.Context(), registration(1)); err != nil {
-				t.Fatal(err)
+			if changed, err := l.Configure(t.Context(), registration(1)); err != nil || changed {
+				t.Fatalf("again: changed %v, %v", changed, err)
 			}
 			if after, _ := os.Stat(l.opts.ConfigPath); !os.SameFile(before, after) {
 				t.Error("written again with the same registration")
 			}
 		})
+	}
+}
+
+// TestConfigureTellsWhatItMends: each of the files alone is a change.
+func TestConfigureTellsWhatItMends(t *testing.T) {
+	l := place(t, "")
+	for what, path := range map[string]string{"config.toml": l.opts.ConfigPath, "the system id": l.systemIDPath(), "a held copy": l.heldPath()} {
+		if _, err := l.Configure(t.Context(), registration(1)); err != nil {
+			t.Fatal(err)
+		}
+		put(t, path, "concurrent = 7\n")
+		for _, want := range []bool{true, false} {
+			if changed, err := l.Configure(t.Context(), registration(1)); err != nil || changed != want {
+				t.Errorf("%s: changed %v, want %v; %v", what, changed, want, err)
+			}
+		}
 	}
 }
 
@@ -181,7 +197,7 @@ func TestConfigureSharedToken(t *testing.T) {
 	l := place(t, "[[runners]]\nexecutor='shell'\n[[runners]]\nexecutor='docker'\n")
 	r := registration(1)
 	r.Mode = fleet.ModeToken
-	if err := l.Configure(t.Context(), r); err != nil {
+	if _, err := l.Configure(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
 	const shared = "url='https://gitlab.example'\nid=12\ntoken='glrt-aaaaaaaaaaaaaaaaaaaa'\n"
@@ -208,7 +224,8 @@ func TestConfigureRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			l := place(t, tt.template)
-			f := failure(t, l.Configure(t.Context(), registration(1)), fleet.Invalid)
+			_, err := l.Configure(t.Context(), registration(1))
+			f := failure(t, err, fleet.Invalid)
 			// The one thing that the template alone cannot tell is how many are registered.
 			if _, err := l.Sections(t.Context()); tt.name != "more sections than runners" && (err == nil || err.Error() != f.Error()) {
 				t.Errorf("Sections says %v, Configure %v", err, f)
@@ -247,12 +264,13 @@ func TestShutdownTimeoutOfTheOperator(t *testing.T) {
 			l := place(t, "shutdown_timeout = "+tt.value+"\n"+section)
 			l.opts.KillAfter, l.opts.Margin = tt.killAfter, tt.margin
 			if tt.message == "" {
-				if err := l.Configure(t.Context(), registration(1)); err != nil {
+				if _, err := l.Configure(t.Context(), registration(1)); err != nil {
 					t.Error(err)
 				}
 				return
 			}
-			f := failure(t, l.Configure(t.Context(), registration(1)), fleet.Invalid)
+			_, err := l.Configure(t.Context(), registration(1))
+			f := failure(t, err, fleet.Invalid)
 			if f.Message != tt.message || !strings.Contains(f.Mend, tt.mend) {
 				t.Errorf("got %q (%q), want %q (%q)", f.Message, f.Mend, tt.message, tt.mend)
 			}
@@ -299,13 +317,13 @@ func FuzzTemplate(f *testing.F) {
 			}
 			return
 		}
-		if err := l.Configure(t.Context(), registration(n)); err != nil {
+		if _, err := l.Configure(t.Context(), registration(n)); err != nil {
 			t.Fatalf("%d sections: %v", n, err)
 		}
 		written := m.files["config.toml"]
 		checkOnlyAdded(t, tree(t, text), tree(t, string(written)), n)
 
-		if err := l.Hold(t.Context()); err != nil {
+		if _, err := l.Hold(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if _, has := tree(t, string(m.files["config.toml"]))["runners"]; has {
@@ -314,7 +332,7 @@ func FuzzTemplate(f *testing.F) {
 		if held, err := l.Held(t.Context()); !held || err != nil {
 			t.Errorf("Held = %v, %v", held, err)
 		}
-		if err := l.Resume(t.Context()); err != nil {
+		if _, err := l.Resume(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if string(m.files["config.toml"]) != string(written) {

@@ -58,17 +58,18 @@ func replace(d disk, path string, data []byte) error {
 	return nil
 }
 
-// discard removes a file, and that it stays removed over a power cut.
-func discard(d disk, path string) error {
+// discard removes a file, and that it stays removed over a power cut. It tells
+// whether there was one.
+func discard(d disk, path string) (changed bool, err error) {
 	if err := d.remove(path); errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return false, nil
 	} else if err != nil {
-		return failed("remove", path, err)
+		return false, failed("remove", path, err)
 	}
 	if err := d.syncDir(filepath.Dir(path)); err != nil {
-		return failed("remove", path, err)
+		return true, failed("remove", path, err)
 	}
-	return nil
+	return true, nil
 }
 
 // load reads a file; absent is nil, empty is not.
@@ -86,16 +87,13 @@ func load(d disk, path string) ([]byte, error) {
 	return data, nil
 }
 
-// writeUnlessSame replaces a file whose content differs.
-func writeUnlessSame(d disk, path string, data []byte) error {
+// writeUnlessSame replaces a file whose content differs, and tells whether it did.
+func writeUnlessSame(d disk, path string, data []byte) (changed bool, err error) {
 	old, err := load(d, path)
-	if err != nil {
-		return err
+	if err != nil || old != nil && bytes.Equal(old, data) {
+		return false, err
 	}
-	if old != nil && bytes.Equal(old, data) {
-		return nil
-	}
-	return replace(d, path, data)
+	return true, replace(d, path, data)
 }
 
 func failed(verb, path string, err error) *fleet.Failure {

@@ -11,42 +11,43 @@ import (
 // sections (then the held copy is a left-over) or without (then it is the truth).
 
 // Hold takes the [[runners]] sections out of config.toml: gitlab-runner asks for
-// no further job, running ones finish. The globals stay.
-func (l *Local) Hold(context.Context) error {
+// no further job, running ones finish. The globals stay. It tells whether there
+// were any to take out.
+func (l *Local) Hold(context.Context) (changed bool, err error) {
 	text, err := load(l.disk, l.opts.ConfigPath)
 	if err != nil || text == nil {
-		return err
+		return false, err
 	}
 	d, err := l.parseConfig(text)
 	if err != nil || !d.hasRunners() {
-		return err
+		return false, err
 	}
 	bare := d.withoutRunners()
 	if err := l.proveBare(d, bare); err != nil {
-		return err
+		return false, err
 	}
 	// The copy first: the tokens are on the disk at every instant.
 	if err := replace(l.disk, l.heldPath(), text); err != nil {
-		return err
+		return false, err
 	}
-	return replace(l.disk, l.opts.ConfigPath, bare)
+	return true, replace(l.disk, l.opts.ConfigPath, bare)
 }
 
 // Resume puts the sections back. A config.toml that has sections again was
 // edited meanwhile, or the sections were never taken out: it stays, and the copy
-// goes.
-func (l *Local) Resume(context.Context) error {
+// goes. It tells whether there was a copy.
+func (l *Local) Resume(context.Context) (changed bool, err error) {
 	held, err := load(l.disk, l.heldPath())
 	if err != nil || held == nil {
-		return err
+		return false, err
 	}
 	edited, err := l.configHasRunners()
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !edited {
 		if err := replace(l.disk, l.opts.ConfigPath, held); err != nil {
-			return err
+			return false, err
 		}
 	}
 	return discard(l.disk, l.heldPath())

@@ -98,9 +98,9 @@ func TestHoldAndResume(t *testing.T) {
 		}
 	}
 	held(false)
-	for range 2 {
-		if err := l.Hold(t.Context()); err != nil {
-			t.Fatal(err)
+	for _, want := range []bool{true, false} {
+		if changed, err := l.Hold(t.Context()); err != nil || changed != want {
+			t.Fatalf("changed %v, want %v; %v", changed, want, err)
 		}
 		held(true)
 		if got := content(t, l.opts.ConfigPath); got != bare {
@@ -110,9 +110,9 @@ func TestHoldAndResume(t *testing.T) {
 	if st, err := os.Stat(l.heldPath()); err != nil || st.Mode().Perm() != 0o600 {
 		t.Errorf("held copy: %v, %v; want 0600", st, err)
 	}
-	for range 2 {
-		if err := l.Resume(t.Context()); err != nil {
-			t.Fatal(err)
+	for _, want := range []bool{true, false} {
+		if changed, err := l.Resume(t.Context()); err != nil || changed != want {
+			t.Fatalf("changed %v, want %v; %v", changed, want, err)
 		}
 		held(false)
 		if got := content(t, l.opts.ConfigPath); got != full {
@@ -127,7 +127,7 @@ func TestHoldAndResume(t *testing.T) {
 func TestResumeKeepsAnEditedFile(t *testing.T) {
 	l := place(t, "")
 	put(t, l.opts.ConfigPath, full)
-	if err := l.Hold(t.Context()); err != nil {
+	if _, err := l.Hold(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	edited := strings.Replace(full, "concurrent = 2", "concurrent = 9", 1)
@@ -135,7 +135,7 @@ func TestResumeKeepsAnEditedFile(t *testing.T) {
 	if held, err := l.Held(t.Context()); held || err != nil {
 		t.Errorf("Held = %v, %v with sections in config.toml", held, err)
 	}
-	if err := l.Resume(t.Context()); err != nil {
+	if _, err := l.Resume(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if got := content(t, l.opts.ConfigPath); got != edited {
@@ -153,7 +153,7 @@ func TestResumeOverABrokenFile(t *testing.T) {
 		if broken != "" {
 			put(t, l.opts.ConfigPath, broken)
 		}
-		if err := l.Resume(t.Context()); err != nil {
+		if _, err := l.Resume(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if got := content(t, l.opts.ConfigPath); got != full {
@@ -165,16 +165,17 @@ func TestResumeOverABrokenFile(t *testing.T) {
 func TestHoldRefusesABrokenFile(t *testing.T) {
 	l := place(t, "")
 	put(t, l.opts.ConfigPath, "[[runners]\n")
-	_ = failure(t, l.Hold(t.Context()), fleet.Local)
+	_, err := l.Hold(t.Context())
+	_ = failure(t, err, fleet.Local)
 }
 
 func TestConfigureDropsTheHeldCopy(t *testing.T) {
 	l := place(t, "")
 	put(t, l.opts.ConfigPath, full)
-	if err := l.Hold(t.Context()); err != nil {
+	if _, err := l.Hold(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Configure(t.Context(), registration(1)); err != nil {
+	if _, err := l.Configure(t.Context(), registration(1)); err != nil {
 		t.Fatal(err)
 	}
 	if held, err := l.Held(t.Context()); held || err != nil {
@@ -193,24 +194,24 @@ func TestEveryFileOperationMayFail(t *testing.T) {
 	verbs := []struct {
 		name  string
 		start func() map[string][]byte
-		do    func(*testing.T, *Local) error
+		do    func(*testing.T, *Local) (bool, error)
 		valid []string // config.toml may be one of these at any instant
 	}{
-		{"hold", start, func(t *testing.T, l *Local) error { return l.Hold(t.Context()) }, []string{full, bare}},
-		{"resume", heldState, func(t *testing.T, l *Local) error { return l.Resume(t.Context()) }, []string{full, bare}},
-		{"configure", start, func(t *testing.T, l *Local) error { return l.Configure(t.Context(), registration(1)) }, nil},
+		{"hold", start, func(t *testing.T, l *Local) (bool, error) { return l.Hold(t.Context()) }, []string{full, bare}},
+		{"resume", heldState, func(t *testing.T, l *Local) (bool, error) { return l.Resume(t.Context()) }, []string{full, bare}},
+		{"configure", start, func(t *testing.T, l *Local) (bool, error) { return l.Configure(t.Context(), registration(1)) }, nil},
 	}
 	for _, v := range verbs {
 		// The undisturbed end.
 		end := &memory{files: v.start()}
-		if err := v.do(t, withDisk(end)); err != nil {
+		if _, err := v.do(t, withDisk(end)); err != nil {
 			t.Fatalf("%s: %v", v.name, err)
 		}
 		for at := 1; at <= end.n; at++ {
 			for _, dead := range []bool{false, true} {
 				m := &memory{files: v.start(), failAt: at, dead: dead, err: syscall.ENOSPC}
 				l := withDisk(m)
-				err := v.do(t, l)
+				_, err := v.do(t, l)
 				where := fmt.Sprintf("%s, operation %d of %d, dead %v", v.name, at, end.n, dead)
 				if err == nil {
 					t.Errorf("%s: no failure", where)
@@ -219,7 +220,7 @@ func TestEveryFileOperationMayFail(t *testing.T) {
 				}
 				checkWhole(t, where, m, v.valid, dead)
 				m.failAt = 0
-				if err := v.do(t, l); err != nil {
+				if _, err := v.do(t, l); err != nil {
 					t.Errorf("%s: again: %v", where, err)
 				}
 				if !dead && !maps.EqualFunc(m.files, end.files, slices.Equal) {

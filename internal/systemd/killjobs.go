@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -32,8 +33,8 @@ const (
 
 // KillJobs kills every process of the unit but the main one with SIGKILL: the
 // jobs', so that the runner sees them end and reports them. They are those in
-// the unit's control group; where that cannot be read, the main process'
-// descendants.
+// the unit's control group, and the main process' descendants wherever they are: a
+// job that runs as another user by su may have been put into a session's group.
 func (u *Units) KillJobs(ctx context.Context, unit string) error {
 	p, err := u.show(ctx, unit)
 	if err != nil {
@@ -134,9 +135,15 @@ func awaitEnd(handles map[int]int) {
 // lister returns what lists the unit's processes but the main one, ours and
 // those that are dead already.
 func (u *Units) lister(unit string, p properties) func() (map[int]bool, error) {
-	list := func() (map[int]bool, error) { return u.descendants(p.state.MainPID) }
-	if dir := u.cgroupDir(unit, p.cgroup); dir != "" {
-		list = func() (map[int]bool, error) { return cgroupProcs(dir) }
+	dir := u.cgroupDir(unit, p.cgroup)
+	list := func() (map[int]bool, error) {
+		pids, err := u.descendants(p.state.MainPID)
+		if err != nil || dir == "" {
+			return pids, err
+		}
+		grouped, err := cgroupProcs(dir)
+		maps.Copy(pids, grouped)
+		return pids, err
 	}
 	return func() (map[int]bool, error) {
 		pids, err := list()

@@ -135,6 +135,18 @@ func TestKillJobsByControlGroup(t *testing.T) {
 	}
 }
 
+// su puts a job into the control group of a session where PAM says so.
+func TestKillJobsInASessionsGroup(t *testing.T) {
+	j := startJob(t)
+	u, _ := fake(t, show(j.pids[0], "/system.slice/job.service"))
+	u.opts.CgroupFS = t.TempDir()
+	writePids(t, filepath.Join(u.opts.CgroupFS, "system.slice/job.service"), j.pids[0], j.pids[1])
+	if err := u.KillJobs(t.Context(), "job.service"); err != nil {
+		t.Fatal(err)
+	}
+	j.check(t, false)
+}
+
 func writePids(t *testing.T, dir string, pids ...int) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o700); err != nil {

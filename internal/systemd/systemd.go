@@ -7,7 +7,7 @@
 // KillJobs never hits a process that took the number of one that has ended.
 //
 //	units := systemd.New(systemd.Options{})
-//	err := units.Start(ctx, "gitlab-runner.service")
+//	changed, err := units.Start(ctx, "gitlab-runner.service")
 //
 // When to do which is left to package life; what the units are to
 // packaging/systemd.
@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
 )
@@ -51,16 +52,34 @@ func New(opts Options) *Units {
 }
 
 // Start starts a unit and does not wait for it: a unit that is started by one it
-// is ordered after would wait for itself. A running unit: nothing.
-func (u *Units) Start(ctx context.Context, unit string) error {
-	_, err := u.systemctl(ctx, "start", unit, "--no-block", "start", unit)
-	return err
+// is ordered after would wait for itself. A running unit stays as it is, and
+// Start tells so.
+func (u *Units) Start(ctx context.Context, unit string) (changed bool, err error) {
+	changed = !u.was(ctx, unit, properties.up)
+	_, err = u.systemctl(ctx, "start", unit, "--no-block", "start", unit)
+	return changed && err == nil, err
 }
 
-// Stop stops a unit and does not wait: a drain takes hours.
-func (u *Units) Stop(ctx context.Context, unit string) error {
-	_, err := u.systemctl(ctx, "stop", unit, "--no-block", "stop", unit)
-	return err
+// Stop stops a unit and does not wait: a drain takes hours. A unit that is down
+// stays so, and Stop tells so.
+func (u *Units) Stop(ctx context.Context, unit string) (changed bool, err error) {
+	changed = !u.was(ctx, unit, properties.down)
+	_, err = u.systemctl(ctx, "stop", unit, "--no-block", "stop", unit)
+	return changed && err == nil, err
+}
+
+// lookTimeout bounds the look before a start or a stop, which takes milliseconds:
+// a manager that is busy must not have its answer eat the time of the job itself.
+const lookTimeout = 2 * time.Second
+
+// was tells how a unit is just before its job is queued: systemctl tells the same
+// of a job that had nothing to do as of any other. The job is queued whatever this
+// says, which is only for the report: a unit may have changed since.
+func (u *Units) was(ctx context.Context, unit string, is func(properties) bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	p, err := u.show(ctx, unit)
+	return err == nil && is(p)
 }
 
 // State reads a unit's state; NotFound when there is no such unit.
@@ -98,11 +117,28 @@ func (u *Units) Signal(ctx context.Context, unit, signal string) error {
 type properties struct {
 	state  fleet.UnitState
 	cgroup string // ControlGroup; empty when the unit has no process
+	queued bool   // a job waits or runs: the unit is about to be something else
+}
+
+// up tells that a start would find nothing to do. A oneshot activates until it has
+// ended, and its start is the job; a unit that activates without a process waits
+// for its restart, which a start brings about at once.
+func (p properties) up() bool {
+	switch p.state.Active {
+	case "active", "reloading", "refreshing":
+		return !p.queued
+	}
+	return p.state.Active == "activating" && p.state.MainPID != 0
+}
+
+// down tells that a stop would find nothing to do.
+func (p properties) down() bool {
+	return !p.queued && (p.state.Active == "inactive" || p.state.Active == "failed")
 }
 
 func (u *Units) show(ctx context.Context, unit string) (properties, error) {
 	out, err := u.systemctl(ctx, "read the state of", unit,
-		"show", "--property=LoadState,ActiveState,MainPID,ControlGroup", unit)
+		"show", "--property=LoadState,ActiveState,MainPID,ControlGroup,Job", unit)
 	if err != nil {
 		return properties{}, err
 	}
@@ -123,6 +159,8 @@ func parseShow(unit, out string) (properties, error) {
 			p.state.Active = value
 		case "ControlGroup":
 			p.cgroup = value
+		case "Job": // a number; without one empty, 0 or not there, by systemd's version
+			p.queued = value != "" && value != "0"
 		case "MainPID":
 			pid, err := strconv.ParseInt(value, 10, 32)
 			if err != nil || pid < 0 {

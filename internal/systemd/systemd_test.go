@@ -43,20 +43,81 @@ func fake(t *testing.T, answers map[string]answer) (*Units, func() []string) {
 
 func shell(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
+const look = "show --property=LoadState,ActiveState,MainPID,ControlGroup,Job job.service"
+
 func TestStartStopSignal(t *testing.T) {
 	u, asked := fake(t, map[string]answer{
+		"show ":                        {out: "LoadState=loaded\nActiveState=active\nMainPID=1\n"},
 		"--no-block start job.service": {}, "--no-block stop job.service": {},
 		"kill --kill-whom=main --signal=SIGHUP job.service": {},
 	})
-	ctx := t.Context()
-	for _, err := range []error{u.Start(ctx, "job.service"), u.Stop(ctx, "job.service"), u.Signal(ctx, "job.service", "HUP")} {
+	_, started := u.Start(t.Context(), "job.service")
+	_, stopped := u.Stop(t.Context(), "job.service")
+	for _, err := range []error{started, stopped, u.Signal(t.Context(), "job.service", "HUP")} {
 		if err != nil {
 			t.Error(err)
 		}
 	}
-	want := []string{"C --no-block start job.service", "C --no-block stop job.service", "C kill --kill-whom=main --signal=SIGHUP job.service"}
+	want := []string{
+		"C " + look, "C --no-block start job.service", "C " + look, "C --no-block stop job.service",
+		"C kill --kill-whom=main --signal=SIGHUP job.service",
+	}
 	if got := asked(); !slices.Equal(got, want) {
 		t.Errorf("asked %q, want %q", got, want)
+	}
+}
+
+// TestStartAndStopTellWhatTheyChange, and are asked for whatever was seen before.
+func TestStartAndStopTellWhatTheyChange(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		show        answer
+		start, stop bool
+	}{
+		{"runs", answer{out: "ActiveState=active\nMainPID=7\nJob=0\n"}, false, true},
+		{"runs, as an older systemd says it", answer{out: "ActiveState=active\nMainPID=7\n"}, false, true},
+		{"is about to stop", answer{out: "ActiveState=active\nMainPID=7\nJob=12\n"}, true, true},
+		{"reloads", answer{out: "ActiveState=reloading\nMainPID=7\n"}, false, true},
+		{"a oneshot at work", answer{out: "ActiveState=activating\nMainPID=7\nJob=180\n"}, false, true},
+		{"waits for its restart", answer{out: "ActiveState=activating\nMainPID=0\n"}, true, true},
+		{"drains", answer{out: "ActiveState=deactivating\nMainPID=7\n"}, true, true},
+		{"is down", answer{out: "ActiveState=inactive\nMainPID=0\nJob=\n"}, true, false},
+		{"is about to start", answer{out: "ActiveState=inactive\nMainPID=0\nJob=12\n"}, true, true},
+		{"failed", answer{out: "ActiveState=failed\nMainPID=0\n"}, true, false},
+		{"nobody can tell", answer{out: "?\n"}, true, true},
+		{"the question fails", answer{code: 1, err: "Failed to get properties: Connection timed out\n"}, true, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			u, asked := fake(t, map[string]answer{"show ": tt.show, "--no-block start": {}, "--no-block stop": {}})
+			if changed, err := u.Start(t.Context(), "job.service"); err != nil || changed != tt.start {
+				t.Errorf("start: changed %v, want %v; %v", changed, tt.start, err)
+			}
+			if changed, err := u.Stop(t.Context(), "job.service"); err != nil || changed != tt.stop {
+				t.Errorf("stop: changed %v, want %v; %v", changed, tt.stop, err)
+			}
+			if got := asked(); !slices.Contains(got, "C --no-block start job.service") || !slices.Contains(got, "C --no-block stop job.service") {
+				t.Errorf("asked %q: the look is only for the report", got)
+			}
+		})
+	}
+}
+
+// TestASlowLookDelaysNoStop: a manager that does not answer what a unit is doing
+// is still told what it must do, within the action's time.
+func TestASlowLookDelaysNoStop(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "systemctl")
+	script := "#!/bin/bash\n[ \"$1\" != show ] || exec tail -f /dev/null\necho \"$*\" > " + dir + "/asked\n"
+	if err := os.WriteFile(path, []byte(script), 0o700); err != nil { //nolint:gosec // a test's program
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	if changed, err := New(Options{Systemctl: path}).Stop(ctx, "job.service"); err != nil || !changed {
+		t.Errorf("changed %v, %v", changed, err)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "asked")); string(b) != "--no-block stop job.service\n" { //nolint:gosec // a test's own file
+		t.Errorf("asked %q, %v", b, err)
 	}
 }
 
@@ -124,7 +185,11 @@ func TestFailures(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			u, _ := fake(t, map[string]answer{"--no-block start": tt.a})
-			f := failure(t, u.Start(t.Context(), "job.service"), tt.kind)
+			changed, err := u.Start(t.Context(), "job.service")
+			if changed {
+				t.Error("failed, and changed")
+			}
+			f := failure(t, err, tt.kind)
 			if !strings.Contains(f.Error(), tt.want) || !strings.HasPrefix(f.Error(), "start job.service: ") || len(f.Error()) > 600 {
 				t.Errorf("got %q, want %q in it", f.Error(), tt.want)
 			}
@@ -132,13 +197,15 @@ func TestFailures(t *testing.T) {
 	}
 	t.Run("no systemctl", func(t *testing.T) {
 		t.Setenv("PATH", t.TempDir())
-		_ = failure(t, New(Options{}).Start(t.Context(), "job.service"), fleet.Local)
+		_, err := New(Options{}).Start(t.Context(), "job.service")
+		_ = failure(t, err, fleet.Local)
 	})
 	t.Run("no time", func(t *testing.T) {
 		u, _ := fake(t, nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		f := failure(t, u.Start(ctx, "job.service"), fleet.Temporary)
+		_, err := u.Start(ctx, "job.service")
+		f := failure(t, err, fleet.Temporary)
 		if !errors.Is(f, context.Canceled) {
 			t.Errorf("got %v, want the context's error in it", f)
 		}
@@ -148,7 +215,8 @@ func TestFailures(t *testing.T) {
 			name = "a/../x.service"
 		}
 		u, asked := fake(t, nil)
-		_ = failure(t, u.Start(t.Context(), name), fleet.Invalid)
+		_, err := u.Start(t.Context(), name)
+		_ = failure(t, err, fleet.Invalid)
 		if got := asked(); got[0] != "" {
 			t.Errorf("%q: systemctl was asked %q", name, got)
 		}

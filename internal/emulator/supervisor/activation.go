@@ -21,7 +21,7 @@ func (svc *service) live(a *activation) {
 		}
 		e = svc.runOnce(a)
 		svc.note(e)
-		if a.stopping() || svc.isDown() || !svc.unit.wantsRestart(e) {
+		if a.stopping() || svc.isDown() || svc.startsAgain(a) || !svc.unit.wantsRestart(e) {
 			break
 		}
 		if !svc.pause(a) {
@@ -38,6 +38,14 @@ func (svc *service) startError(e ending) error {
 		return nil
 	}
 	return fmt.Errorf("start %s: %v", svc.unit.name, e)
+}
+
+// startsAgain tells whether a start was asked for while the unit was ending by
+// itself: that start takes the place of an automatic restart.
+func (svc *service) startsAgain(a *activation) bool {
+	svc.sup.mu.Lock()
+	defer svc.sup.mu.Unlock()
+	return a.again
 }
 
 func (svc *service) isDown() bool {

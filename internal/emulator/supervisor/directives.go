@@ -5,24 +5,25 @@ import "strings"
 // honoured are the directives whose meaning the supervisor keeps.
 var honoured = set("Unit", `After Before Wants Requires Conflicts OnSuccess OnSuccessJobMode OnFailure
 	OnFailureJobMode ConditionPathExists StartLimitIntervalSec StartLimitBurst Description`,
-	"Service", `Type ExecStartPre ExecStart ExecStop Environment EnvironmentFile WorkingDirectory Restart
+	"Service", `Type ExecStartPre ExecStart ExecStop ExecStopPost Environment EnvironmentFile WorkingDirectory Restart
 	RestartSec RestartPreventExitStatus SuccessExitStatus RemainAfterExit KillSignal KillMode SendSIGKILL
 	TimeoutSec TimeoutStartSec TimeoutStopSec NotifyAccess`,
 	"Install", `WantedBy`)
 
 // harmless are the directives that are read over on purpose: documentation,
 // logging, resources and the sandbox, none of which changes when a unit starts,
-// ends or what starts after it. A watchdog is not kept: the demo shows no hang.
+// ends or what starts after it. A watchdog is not kept: the demo shows no hang. A
+// credential is not given: none of LoadCredential= has to be there.
 var harmless = set("Unit", `Documentation DefaultDependencies ConditionFileIsExecutable StartLimitAction`,
 	"Service", `ExecReload User Group SupplementaryGroups DynamicUser UMask Nice OOMScoreAdjust OOMPolicy Slice
 	StandardInput StandardOutput StandardError SyslogIdentifier SyslogLevelPrefix LogsDirectory LimitNOFILE
 	LimitNPROC LimitCORE MemoryMax MemoryHigh TasksMax CPUWeight CPUQuota IOWeight CPUSchedulingPolicy
-	WatchdogSec AmbientCapabilities CapabilityBoundingSet NoNewPrivileges ProtectSystem ProtectHome
+	WatchdogSec TimeoutAbortSec AmbientCapabilities CapabilityBoundingSet NoNewPrivileges ProtectSystem ProtectHome
 	ProtectKernelTunables ProtectKernelModules ProtectKernelLogs ProtectControlGroups ProtectClock
 	ProtectHostname ProtectProc ProcSubset PrivateTmp PrivateDevices PrivateUsers PrivateNetwork PrivateIPC
 	PrivateMounts RestrictAddressFamilies RestrictNamespaces RestrictRealtime RestrictSUIDSGID
 	RestrictFileSystems LockPersonality MemoryDenyWriteExecute RemoveIPC SystemCallFilter
-	SystemCallArchitectures SystemCallErrorNumber ReadWritePaths ReadOnlyPaths InaccessiblePaths
+	SystemCallArchitectures SystemCallErrorNumber LoadCredential ReadWritePaths ReadOnlyPaths InaccessiblePaths
 	TemporaryFileSystem BindPaths BindReadOnlyPaths DevicePolicy DeviceAllow KeyringMode IPAddressAllow
 	IPAddressDeny StateDirectory StateDirectoryMode ConfigurationDirectory CacheDirectory SecureBits
 	IgnoreSIGPIPE Delegate`,

@@ -11,5 +11,5 @@
 //
 // The stand-in systemctl is Systemctl, which talks to the supervisor of its
 // instance. Left out is what no unit of Shoal's uses: sockets, timers, slices,
-// templates, watchdogs; sandboxing is read and not enforced.
+// templates. Sandboxing, watchdogs and credentials are read and not kept.
 package supervisor

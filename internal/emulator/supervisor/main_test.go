@@ -155,6 +155,16 @@ func (i *instance) line(unit, line string) {
 	i.log = append(i.log, unit+": "+line)
 }
 
+// hears waits until a unit has logged something.
+func (i *instance) hears(text string) {
+	i.t.Helper()
+	eventually(i.t, "logged: "+text, func() bool {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		return strings.Contains(strings.Join(i.log, "\n"), text)
+	})
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

@@ -54,6 +54,9 @@ func (s *Supervisor) makeFolder(name, line string) error {
 	if len(f) < 3 || f[0] != "d" {
 		return fmt.Errorf("read %s: line %q is no directory with a mode", name, line)
 	}
+	if f[2] == "-" {
+		f[2] = "755" // systemd's default for a new directory
+	}
 	mode, err := strconv.ParseUint(f[2], 8, 9)
 	if err != nil {
 		return fmt.Errorf("read %s: mode of line %q: %w", name, line, err)

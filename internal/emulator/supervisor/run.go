@@ -21,8 +21,19 @@ type process struct {
 }
 
 // runOnce is one run of the unit: everything from ExecStartPre= until its last
-// process is gone.
+// process is gone, and ExecStopPost= after that.
 func (svc *service) runOnce(a *activation) ending {
+	e := svc.runUntilGone(a)
+	if len(svc.unit.stopPost) == 0 {
+		return e
+	}
+	svc.setState("deactivating", "stop-post")
+	e = svc.stopSequence(svc.unit.stopPost, e)
+	svc.clear()
+	return e
+}
+
+func (svc *service) runUntilGone(a *activation) ending {
 	svc.setState("activating", "start-pre")
 	deadline := newDeadline(svc.unit.timeoutStart)
 	defer deadline.stop()
@@ -66,7 +77,6 @@ func (svc *service) await(a *activation, p *process, deadline *deadline) ending 
 	case <-p.over:
 		return p.end
 	case <-a.stop:
-		svc.setState("deactivating", "stop-sigterm")
 		svc.terminate(p)
 		return p.end
 	case <-deadline.c:
@@ -103,13 +113,24 @@ func (svc *service) runMain(a *activation, deadline *deadline) ending {
 	deadline.stop()
 	svc.setState("active", "running")
 	a.started(nil)
+	e := svc.untilStopped(a, p)
+	svc.clear()
+	return e
+}
+
+// untilStopped waits for the main process's end, or ends it. ExecStop= runs in
+// both cases, but not after a failure.
+func (svc *service) untilStopped(a *activation, p *process) ending {
 	select {
 	case <-p.over:
+		if svc.unit.clean(p.end) && len(svc.unit.stop) > 0 {
+			svc.setState("deactivating", "stop")
+			return svc.stopSequence(svc.unit.stop, p.end)
+		}
+		return p.end
 	case <-a.stop:
-		svc.stopMain(p)
+		return svc.stopMain(p)
 	}
-	svc.clear()
-	return p.end
 }
 
 // awaitReady waits for READY=1. A notifying service that ends cleanly before it
@@ -124,7 +145,6 @@ func (svc *service) awaitReady(a *activation, p *process, n *notifySocket, deadl
 		}
 		return p.end, false
 	case <-a.stop:
-		svc.setState("deactivating", "stop-sigterm")
 		svc.terminate(p)
 		return p.end, false
 	case <-deadline.c:
@@ -134,17 +154,43 @@ func (svc *service) awaitReady(a *activation, p *process, n *notifySocket, deadl
 }
 
 // stopMain takes a running service down: ExecStop=, then the kill signal.
-func (svc *service) stopMain(p *process) {
-	svc.setState("deactivating", "stop")
+func (svc *service) stopMain(p *process) ending {
+	if len(svc.unit.stop) > 0 {
+		svc.setState("deactivating", "stop")
+	}
+	e := svc.stopSequence(svc.unit.stop, ending{})
+	svc.terminate(p)
+	if !svc.unit.clean(e) {
+		return e
+	}
+	return p.end
+}
+
+// stopSequence runs commands of the stop phase one after the other, bounded by
+// TimeoutStopSec=, until one fails. Its failure is the unit's, unless that had
+// failed before. A stop does not cut it short: it is part of stopping.
+func (svc *service) stopSequence(commands []command, before ending) ending {
 	deadline := newDeadline(svc.unit.timeoutStop)
 	defer deadline.stop()
-	for _, c := range svc.unit.stop {
-		if stop, err := svc.spawn(c, ""); err == nil {
-			svc.await(newActivation(), stop, deadline)
+	for _, c := range commands {
+		e := svc.stopCommand(c, deadline)
+		if svc.unit.clean(e) || c.mayFail {
+			continue
 		}
+		if !svc.unit.clean(before) {
+			return before
+		}
+		return e
 	}
-	svc.setState("deactivating", "stop-sigterm")
-	svc.terminate(p)
+	return before
+}
+
+func (svc *service) stopCommand(c command, deadline *deadline) ending {
+	p, err := svc.spawn(c, "")
+	if err != nil {
+		return svc.notStarted(err)
+	}
+	return svc.await(newActivation(), p, deadline)
 }
 
 // terminate sends the kill signal as KillMode= has it and waits; when the time
@@ -159,6 +205,9 @@ func (svc *service) terminate(p *process) {
 		killAll(svc.others(pid), svc.unit.killSignal)
 	}
 	_ = p.cmd.Process.Signal(svc.unit.killSignal)
+	// After the signal, as systemd does: who sees the unit go down and hurries it by
+	// another signal must not be the first.
+	svc.setState("deactivating", "stop-sigterm")
 	deadline := newDeadline(svc.unit.timeoutStop)
 	defer deadline.stop()
 	select {

@@ -179,7 +179,7 @@ func (s *Supervisor) begin(svc *service) (*activation, error) {
 	switch {
 	case s.off:
 		return nil, fmt.Errorf("start %s: the instance is off", svc.unit.name)
-	case a != nil && a.stopping():
+	case a != nil && (a.stopping() || svc.active == "deactivating"):
 		a.again = true
 		next := newActivation()
 		s.work.Go(func() { s.beginAfter(svc, a, next) })

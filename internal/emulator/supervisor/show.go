@@ -37,8 +37,16 @@ func (svc *service) properties() []property {
 	}
 }
 
-// unknownProperties are those of a unit that does not exist.
-func unknownProperties(name string) []property {
+// unknownProperties are those of a unit that does not exist, and of targets. While
+// the instance goes down, which is always a reboot, the targets of a reboot wait
+// for the units to stop.
+func (s *Supervisor) unknownProperties(name string) []property {
+	job := ""
+	s.mu.Lock()
+	if s.down && (name == "reboot.target" || name == "shutdown.target") {
+		job = "1"
+	}
+	s.mu.Unlock()
 	return []property{
 		{"MainPID", "0"},
 		{"Result", "success"},
@@ -51,6 +59,7 @@ func unknownProperties(name string) []property {
 		{"ActiveState", "inactive"},
 		{"SubState", "dead"},
 		{"ConditionResult", "no"},
+		{"Job", job},
 	}
 }
 
@@ -77,7 +86,7 @@ func (s *Supervisor) show(v invocation) reply {
 func (s *Supervisor) propertiesOf(name string) []property {
 	svc, err := s.find(name)
 	if err != nil {
-		return unknownProperties(name)
+		return s.unknownProperties(name)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

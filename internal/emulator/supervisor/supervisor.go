@@ -252,8 +252,7 @@ func (s *Supervisor) Kill() {
 	}
 	s.off, s.down = true, true
 	s.mu.Unlock()
-	s.sweep()
-	s.work.Wait()
+	s.sweepUntilIdle()
 	s.sweep() // what an activation that was just starting left
 	s.control.close()
 	s.starter.close()
@@ -272,6 +271,22 @@ func (s *Supervisor) Shutdown(ctx context.Context) {
 	}
 	stops.Wait()
 	s.Kill()
+}
+
+// sweepUntilIdle sweeps until no activation waits for a process any longer. Once
+// is not enough: a process that is just executing another program has no
+// environment in that instant, by which it would be found.
+func (s *Supervisor) sweepUntilIdle() {
+	idle := make(chan struct{})
+	go func() { s.work.Wait(); close(idle) }()
+	for {
+		s.sweep()
+		select {
+		case <-idle:
+			return
+		case <-time.After(sweepPause):
+		}
+	}
 }
 
 // sweep kills until no process of the instance is left. A process that forks

@@ -34,7 +34,8 @@ type unit struct {
 
 	kind             string // simple, exec, oneshot, notify
 	startPre, start  []command
-	stop             []command
+	stop             []command // ExecStop=
+	stopPost         []command
 	environment      []string
 	environmentFiles []string
 	workingDirectory string
@@ -139,6 +140,7 @@ func (c *checker) service(u *unit) {
 	u.startPre = c.commands("Service.ExecStartPre")
 	u.start = c.commands("Service.ExecStart")
 	u.stop = c.commands("Service.ExecStop")
+	u.stopPost = c.commands("Service.ExecStopPost")
 	for _, v := range c.e["Service.Environment"] {
 		words, err := splitWords(v)
 		if err != nil {
@@ -258,6 +260,8 @@ func (c *checker) whole(u *unit) {
 		c.fail("Service.ExecStart", "missing")
 	case len(u.start) > 1 && u.kind != "oneshot":
 		c.fail("Service.ExecStart", "more than one, but Type=%s", u.kind)
+	case u.kind == "oneshot" && len(u.stop) > 0:
+		c.fail("Service.ExecStop", "not supported for Type=oneshot")
 	case u.kind == "oneshot" && (u.restart == "always" || u.restart == "on-success"):
 		c.fail("Service.Restart", "%s is refused for Type=oneshot", u.restart)
 	}
