@@ -7,6 +7,7 @@ BIN := $(CURDIR)/.bin
 # Versions of the tools, each known to build with the Go that go.mod names.
 GOLANGCI := v2.15.0
 DEADCODE := v0.52.0
+NFPM := v2.43.0
 
 # The packages whose decisions everything rests on, and how much of each must be covered.
 CORE := internal/fleet internal/scaling internal/life internal/world
@@ -26,16 +27,33 @@ else
 NORACE := the race detector: no C compiler is installed
 endif
 
-.PHONY: build test lint defects fuzz bench clean
+# Where the binary lands, and the packages.
+BINARY ?= dist/shoal
+PACKAGES ?= dist
+DEB ?= dist/deb
+
+.PHONY: build packages deb test lint defects fuzz bench clean
 
 ## build: one static binary, dist/shoal
 build:
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/shoal-ci/shoal/internal/cli.version=$(VERSION)' -o dist/shoal ./cmd/shoal
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/shoal-ci/shoal/internal/cli.version=$(VERSION)' -o $(BINARY) ./cmd/shoal
+
+## packages: deb and rpm for amd64 and arm64, in dist
+packages: $(BIN)/nfpm-$(NFPM)
+	rm -f $(PACKAGES)/shoal_*.deb $(PACKAGES)/shoal-*.rpm
+	VERSION='$(VERSION)' NFPM=$< packaging/build.sh $(PACKAGES) deb:amd64 deb:arm64 rpm:amd64 rpm:arm64
+
+## deb: the one for this machine, alone in dist/deb
+deb: $(BIN)/nfpm-$(NFPM)
+	rm -f $(DEB)/shoal_*.deb
+	VERSION='$(VERSION)' NFPM=$< packaging/build.sh $(DEB) deb:$$(go env GOARCH)
 
 ## test: every test that this machine can run; CI=true makes leaving one out a failure
-test: $(BIN)/tally
+# The instances that test/boot boots want both cores for themselves, and come last.
+test: $(BIN)/tally $(BIN)/nfpm-$(NFPM)
 	go vet ./...
-	go test $(RACE) -coverpkg '$(subst $() ,$(COMMA),$(CORE:%=./%))' -coverprofile $(BIN)/cover.out -timeout 5m -json ./... \
+	{ go test $(RACE) -coverpkg '$(subst $() ,$(COMMA),$(CORE:%=./%))' -coverprofile $(BIN)/cover.out -timeout 5m -json $$(go list ./... | grep -v /test/boot$$); \
+		go test $(RACE) -timeout 15m -json ./test/boot; } \
 		| $(BIN)/tally -gate '$(subst $() ,$(COMMA),$(CORE))' -profile $(BIN)/cover.out -least $(LEAST) \
 		-left-out '$(NORACE)' -may 'moto_server|gitlab-runner' $(if $(filter true,$(CI)),-strict)
 
@@ -77,3 +95,9 @@ $(BIN)/golangci-lint-$(GOLANGCI):
 
 $(BIN)/deadcode-$(DEADCODE):
 	GOBIN=$(BIN) go install golang.org/x/tools/cmd/deadcode@$(DEADCODE) && mv $(BIN)/deadcode $@
+
+# By way of a folder of its own: two tests may want it at the same time.
+$(BIN)/nfpm-$(NFPM):
+	mkdir -p $(BIN)
+	dir=$$(mktemp -d -p $(BIN)); trap 'rm -rf "$$dir"' EXIT; \
+		GOBIN=$$dir go install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM) && mv "$$dir/nfpm" $@

@@ -47,8 +47,9 @@ var layers = map[string][]string{
 	"internal/systemd":     {"internal/fleet"},
 	"internal/secret":      {"internal/fleet"},
 
-	"packaging/...": {},
-	"test/...":      {"internal/..."},
+	"packaging/generate": {"internal/cli"},
+	"packaging/...":      {},
+	"test/...":           {"internal/...", "packaging/..."},
 }
 
 // why is the reason given with a refused import, by who imports; the first that

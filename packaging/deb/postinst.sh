@@ -1,0 +1,24 @@
+#!/bin/sh
+# Debian runs it as: postinst configure [OLD-VERSION], and with abort-... where
+# there is nothing to mend. It enables and starts nothing: a package that is
+# installed must not begin to scale a group.
+set -e
+
+[ "$1" = configure ] || exit 0
+old=$2
+
+systemd-sysusers shoal.conf
+systemd-tmpfiles --create shoal.conf ||
+	echo 'shoal: cannot make /run/shoal and /var/lib/shoal now; systemd does it at the next boot' >&2
+
+# In a chroot or a container, where images are built, nothing is running.
+[ -d /run/systemd/system ] || exit 0
+systemctl --system daemon-reload || true
+
+if [ -n "$old" ]; then
+	# The two that watch take the new binary. The others are at work that must not
+	# be disturbed; they take it the next time.
+	deb-systemd-invoke try-restart monitor-jobs.service lifecycle-check.service >/dev/null || true
+elif [ "$(systemctl show --property=ActiveState --value gitlab-runner.service)" = active ] && [ ! -e /run/shoal/registered ]; then
+	echo 'shoal: gitlab-runner goes on running; from its next start on it waits until "shoal init" has registered it' >&2
+fi

@@ -1,0 +1,25 @@
+#!/bin/sh
+# rpm runs it with the number of versions that stay: 0 at a removal.
+set -e
+
+[ "$1" = 0 ] || exit 0
+command -v systemctl >/dev/null || exit 0
+
+if [ -d /run/systemd/system ]; then
+	# Without the drop-in and the unit systemd would go back to its own time-outs,
+	# and kill the drain and the jobs that it waits for.
+	case $(systemctl show --property=ActiveState --value unreg-runner.service) in
+	activating | active | deactivating)
+		echo 'shoal: this instance is being drained, and removing the package now would lose its jobs.' >&2
+		echo 'shoal: Wait for unreg-runner.service to end, or stop it first.' >&2
+		exit 1
+		;;
+	esac
+	if [ -e /run/shoal/registered ]; then
+		echo 'shoal: gitlab-runner goes on running and taking jobs, and nobody watches it any more: scaling in kills its jobs.' >&2
+		echo 'shoal: "shoal unregister --now" before removing the package would have taken it out of GitLab first.' >&2
+	fi
+	systemctl --quiet stop monitor-jobs.service lifecycle-check.service scale-up.service runner-init.service || true
+fi
+# Works on the files alone where no systemd is running.
+systemctl --quiet disable runner-init.service monitor-jobs.service lifecycle-check.service || true
