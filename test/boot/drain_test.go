@@ -1,0 +1,98 @@
+package boot_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/life"
+	"github.com/shoal-ci/shoal/internal/world"
+)
+
+// scaleIn has the group take an instance, whatever it does.
+func (f *fleet) scaleIn(m *instance) {
+	f.t.Helper()
+	f.do(func(w *world.World, now time.Time) error {
+		_, err := w.Terminate(now, m.id, true)
+		return err
+	})
+}
+
+// drained waits for an instance's end after scaleIn, and asserts that the job ran
+// to its end and the runner is gone.
+func (f *fleet) drained(m *instance, job int64) {
+	f.t.Helper()
+	j := f.untilJob(job, world.JobSuccess)
+	i := f.gone(m)
+	if i.DeadAt.Before(j.FinishedAt) {
+		f.t.Errorf("the machine died at %s, its job ended at %s", i.DeadAt, j.FinishedAt)
+	}
+	if late := i.TerminatedAt.Sub(j.FinishedAt); late > 20*time.Second {
+		f.t.Errorf("the instance was gone %s after its job had ended: its hook timed out", late)
+	}
+	if f.registered(m) {
+		f.t.Errorf("%s is still registered in GitLab", m.id)
+	}
+}
+
+// TestScaleInWaitsForJobs: a job of a minute, with a child of its own, ends as if
+// nothing were; the hook, which times out after 30 s, is heartbeaten meanwhile.
+func TestScaleInWaitsForJobs(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	m := f.up()
+	job := f.submit("sleep 60 & wait $!", "echo the child has ended")
+	f.untilJob(job, world.JobRunning)
+	f.scaleIn(m)
+	f.untilSaid(m, "unreg-runner", "drain and unregister (scale-in)")
+	f.stays(10*time.Second, "nothing to be started again", func() bool {
+		return m.pid(life.UnitLifecycleCheck) == 0
+	})
+	f.drained(m, job)
+	if n := f.calls("RecordLifecycleActionHeartbeat"); n < 4 {
+		t.Errorf("%d heartbeats, want 4 or more in a minute", n)
+	}
+	if n := f.calls("POST /api/v4/runners/verify"); n != 1 {
+		t.Errorf("registered %d times, want once", n)
+	}
+}
+
+// TestSpot: EC2 announces that it takes the instance in two minutes. A long job, and
+// one that ignores every request to end, are reported failed before that, and the
+// replacement is there by then.
+func TestSpot(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	m := f.up()
+	jobs := []int64{f.submit("sleep 600"), f.submit(`trap "" TERM QUIT INT; while :; do sleep 1; done`)}
+	for _, job := range jobs {
+		f.untilJob(job, world.JobRunning)
+	}
+	const lead = 2 * time.Minute // as EC2 has it
+	deadline := time.Now().Add(lead)
+	if err := f.cloud.Interrupt(m.id, lead); err != nil {
+		t.Fatal(err)
+	}
+	f.until("the replacement", func() bool {
+		for _, i := range f.cloud.Records().Instances {
+			if i.ID != m.id && i.State == world.InService {
+				return i.InServiceAt.Before(deadline)
+			}
+		}
+		return false
+	})
+	for _, job := range jobs {
+		f.within(lead, "the job to be reported", func() bool { return f.job(job).Status.Finished() })
+		j := f.job(job)
+		if j.Status != world.JobFailed || !j.FinishedAt.Before(deadline) || j.UpdatedAt.Before(j.FinishedAt.Add(-time.Second)) {
+			t.Errorf("job %d is %s (%s) at %s, last heard of at %s: want it reported failed before %s",
+				job, j.Status, j.FailureReason, j.FinishedAt, j.UpdatedAt, deadline)
+		}
+		if early := deadline.Sub(j.FinishedAt); early > 20*time.Second {
+			t.Errorf("job %d was ended %s before the deadline, want the margin of 15 s", job, early)
+		}
+	}
+	f.within(lead, "the end of "+m.id, func() bool { return !f.record(m).Alive() })
+	if f.registered(m) {
+		t.Errorf("%s is still registered in GitLab", m.id)
+	}
+}

@@ -1,0 +1,134 @@
+package boot_test
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/shoal-ci/shoal/internal/emulator/supervisor"
+)
+
+// makeImage furnishes an image as a person would: a Debian, GitLab's runner, our
+// package, and the units enabled.
+func makeImage(dir, image string) error {
+	deb, err := buildPackage()
+	if err != nil {
+		return err
+	}
+	return all(
+		func() error { return command("./rootfs.sh", image) },
+		func() error { return installRunner(image) },
+		func() error { return installPackage(image, deb) },
+		func() error { return writeTree(image, testbed) },
+		func() error {
+			return command("chroot", image, "systemctl", "enable", "--quiet",
+				"gitlab-runner", "docker", "runner-init", "monitor-jobs", "lifecycle-check")
+		},
+	)
+}
+
+// buildPackage builds the package of this machine's architecture and returns its file.
+func buildPackage() (string, error) {
+	if deb := os.Getenv("SHOAL_BOOT_DEB"); deb != "" {
+		return deb, nil
+	}
+	if err := command("make", "-C", "../..", "--no-print-directory", "deb"); err != nil {
+		return "", err
+	}
+	found, err := filepath.Glob("../../dist/deb/*.deb")
+	if err != nil || len(found) != 1 {
+		return "", fmt.Errorf("make deb: want one package in dist/deb, found %q (%w)", found, err)
+	}
+	return filepath.Abs(found[0])
+}
+
+// packageFile is where the image keeps the package that it was made with.
+const packageFile = "/var/tmp/shoal.deb"
+
+func installPackage(root, deb string) error {
+	return all(
+		func() error { return command("cp", deb, filepath.Join(root, packageFile)) },
+		func() error { return command("chroot", root, "dpkg", "--install", packageFile) },
+	)
+}
+
+// installRunner installs what GitLab's package brings: the real gitlab-runner
+// where it is on the PATH, else the stand-in, which is shoal by another name.
+func installRunner(root string) error {
+	program, err := exec.LookPath("gitlab-runner")
+	if err != nil {
+		program = filepath.Join(root, "../gitlab-runner")
+		build := exec.Command("go", "build", "-o", program, "../../cmd/shoal")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0") // the image has its own C library
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("build the stand-in for gitlab-runner: %w\n%s", err, out)
+		}
+	}
+	return all(
+		func() error {
+			return command("install", "-m755", program, filepath.Join(root, "usr/bin/gitlab-runner"))
+		},
+		func() error {
+			return command("chroot", root, "useradd", "--system", "--create-home", "--home-dir", "/home/gitlab-runner", "--shell", "/bin/bash", "gitlab-runner")
+		},
+		func() error { return copyUnits(filepath.Join(root, "usr/lib/systemd/system")) },
+		func() error { return os.MkdirAll(filepath.Join(root, "etc/gitlab-runner"), 0o700) },
+		func() error { return os.MkdirAll(filepath.Join(root, "var/lib/gitlab-runner"), 0o755) },
+	)
+}
+
+// copyUnits writes the units of GitLab's package.
+func copyUnits(to string) error {
+	units := supervisor.PackagedUnits()
+	names, err := fs.Glob(units, "*.service")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		data, err := fs.ReadFile(units, name)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(to, name), data, 0o644)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// testbed is what the image has for the sake of the tests.
+var testbed = map[string]string{
+	// The journal outlives the instance, and loses nothing.
+	"etc/systemd/journald.conf.d/boot.conf": "[Journal]\nStorage=persistent\nRateLimitIntervalSec=0\nSyncIntervalSec=1s\n",
+	// What the runner's jobs need, and must not lose before they have ended.
+	"etc/systemd/system/docker.service": `[Unit]
+Description=What the jobs need
+[Service]
+ExecStart=/bin/sleep infinity
+[Install]
+WantedBy=multi-user.target
+`,
+	"etc/hosts": strings.Join([]string{
+		"127.0.0.1 localhost", gitlabAddress + " gitlab.example.com", awsAddress + " aws.example.com", "",
+	}, "\n"),
+	// The variables lead AWS' clients to the emulated services; the metadata
+	// service needs none: it is at its real address.
+	"etc/systemd/system.conf.d/boot.conf": "[Manager]\nDefaultEnvironment=AWS_ENDPOINT_URL=http://aws.example.com\n",
+}
+
+// writeTree writes files below root, readable by all.
+func writeTree(root string, files map[string]string) error {
+	for name, text := range files {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,135 @@
+package boot_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/life"
+	"github.com/shoal-ci/shoal/internal/world"
+)
+
+// goesDown has a machine reboot or switch itself off, and does not wait for it.
+func goesDown(t *testing.T, m *instance, how string) {
+	t.Helper()
+	if _, err := m.run("systemctl", "--no-block", how); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReboot: a reboot waits for the running job, which may still use what the
+// runner needs, and keeps the registration: the same runner comes back.
+func TestReboot(t *testing.T) {
+	t.Parallel()
+	f := open(t, ownRunner)
+	m := f.up()
+	runner := f.own()
+	job := f.submit("sleep 12 & wait $!", "systemctl is-active docker || true")
+	f.untilJob(job, world.JobRunning)
+	goesDown(t, m, "reboot")
+	f.untilJob(job, world.JobSuccess)
+	f.until("it to be back", func() bool { return m.times() == 2 && m.pid(life.UnitRunner) != 0 })
+	f.works()
+	f.drainedNothing(m)
+	if again := f.own(); len(runner) != 1 || len(again) != 1 || again[0].ID != runner[0].ID || again[0].Token != runner[0].Token {
+		t.Errorf("GitLab has the runners %+v, had %+v: want the same one", again, runner)
+	}
+	if n := f.calls("POST /api/v4/user/runners"); n != 1 {
+		t.Errorf("%d runners were made, want 1", n)
+	}
+	if len(f.cloud.Records().Instances) != 1 {
+		t.Error("another instance was launched")
+	}
+	inOrder(t, m, "gitlab-runner.service Stopped gitlab-runner.service", "docker.service Stopping docker.service")
+}
+
+// TestRebootThatCannotWait: a job that outlasts the bound of a reboot is reported
+// failed, not left hanging.
+func TestRebootThatCannotWait(t *testing.T) {
+	t.Parallel()
+	f := open(t, ownRunner, func(p *plan) { p.settings["unregister.reboot_timeout"] = `"25s"` })
+	m := f.up()
+	job := f.submit("sleep 600")
+	f.untilJob(job, world.JobRunning)
+	goesDown(t, m, "reboot")
+	j := f.untilJob(job, world.JobFailed)
+	if j.UpdatedAt.Before(j.FinishedAt.Add(-time.Second)) {
+		t.Errorf("nobody reported the job: last heard of at %s, ended at %s", j.UpdatedAt, j.FinishedAt)
+	}
+	f.until("it to be back", func() bool { return m.times() == 2 && m.pid(life.UnitRunner) != 0 })
+	f.works()
+	if len(f.own()) != 1 {
+		t.Errorf("GitLab has the runners %+v, want one", f.own())
+	}
+}
+
+// TestPowerOff: a machine that is switched off lets its job end and unregisters;
+// the group replaces it.
+func TestPowerOff(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"poweroff", "halt"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			f := open(t, ownRunner)
+			m := f.up()
+			runner := f.own()
+			job := f.submit("sleep 12")
+			f.untilJob(job, world.JobRunning)
+			goesDown(t, m, how)
+			f.untilJob(job, world.JobSuccess)
+			if i := f.gone(m); i.DeathReason != world.ReasonCrash { // what EC2 makes of it
+				t.Errorf("it died of %s, want it switched off", i.DeathReason)
+			}
+			f.up()
+			if now := f.own(); len(runner) != 1 || len(now) != 1 || now[0].ID == runner[0].ID {
+				t.Errorf("GitLab has the runners %+v, had %+v: want the replacement's alone", now, runner)
+			}
+			inOrder(t, m, "gitlab-runner.service Stopped gitlab-runner.service", "docker.service Stopping docker.service")
+		})
+	}
+}
+
+// TestPowerOffInTheMiddleOfADrain: what was being drained is unregistered all the
+// same.
+func TestPowerOffInTheMiddleOfADrain(t *testing.T) {
+	t.Parallel()
+	f := open(t, ownRunner, func(p *plan) { p.settings["unregister.poweroff_timeout"] = `"30s"` })
+	m := f.up()
+	job := f.submit("sleep 600")
+	f.untilJob(job, world.JobRunning)
+	f.scaleIn(m)
+	f.untilSaid(m, "unregister", "wait for the running jobs")
+	goesDown(t, m, "poweroff")
+	f.untilJob(job, world.JobFailed)
+	f.until("it to be off", func() bool { return !f.record(m).Alive() })
+	if left := f.own(); len(left) != 0 {
+		t.Errorf("GitLab still has %+v", left)
+	}
+}
+
+// ownRunner has each instance make a runner of its own.
+func ownRunner(p *plan) {
+	p.cloud.AccessTokens = []world.AccessToken{{Token: createToken, Scopes: []string{world.ScopeCreateRunner}}}
+	p.settings["gitlab.mode"], p.settings["gitlab.runner_type"], p.settings["gitlab.run_untagged"] = `"create"`, `"instance_type"`, "true"
+	p.files["etc/shoal/token"] = createToken + "\n"
+}
+
+const createToken = "glpat-boot-create-0123456789"
+
+// own are the runners that instances made.
+func (f *fleet) own() (found []world.Runner) {
+	for _, r := range f.cloud.Records().Runners {
+		if r.Token != sharedToken {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+// inOrder asserts that one line of the journal comes before another.
+func inOrder(t *testing.T, m *instance, first, second string) {
+	t.Helper()
+	a, b := m.said(first), m.said(second)
+	if len(a) == 0 || len(b) == 0 || a[0].at.After(b[0].at) {
+		t.Errorf("%s: want %q before %q, got %d and %d lines", m.id, first, second, len(a), len(b))
+	}
+}
