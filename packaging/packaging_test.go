@@ -23,7 +23,7 @@ var want = map[string][]string{
 		"Type=notify", "NotifyAccess=main", "WatchdogSec=60", "ExecStart=/usr/bin/shoal lifecycle-check", "OnSuccess=unreg-runner.service", "OnSuccessJobMode=replace",
 		"Restart=on-failure", "RestartPreventExitStatus=2 3", "StartLimitIntervalSec=0", "WantedBy=multi-user.target", "!runner-init",
 		// With the dash its failure does not keep OnSuccess= from firing.
-		"ExecStop=-/usr/bin/shoal unregister --shutdown", "TimeoutStopSec=29min",
+		"ExecStopPost=-/usr/bin/shoal unregister --shutdown", "TimeoutStopSec=29min",
 		"After=network.target network-online.target nss-lookup.target", "!After=gitlab", "!Before=",
 	},
 	"scale-up.service": {"Type=exec", "ExecStart=/usr/bin/shoal scale-up", "Restart=on-failure", "RestartPreventExitStatus=2 3", "StartLimitIntervalSec=0", "!WantedBy"},

@@ -35,7 +35,7 @@ A power-off or halt waits for unregister.poweroff_timeout, then unregisters.`,
 		example: `  shoal unregister
   shoal unregister --now                 for as long as the jobs take
   shoal unregister --now --within 90s    jobs that still run then are ended and reported
-  shoal unregister --shutdown            as ExecStop= or ExecStopPost= of a unit`,
+  shoal unregister --shutdown            as ExecStopPost= of a unit`,
 	}, func(conf config.Config) (life.Unregister, error) {
 		set := unregisterSettings(conf)
 		set.Now, set.Within, set.Shutdown = f.now, f.within, f.shutdown

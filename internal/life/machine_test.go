@@ -9,7 +9,7 @@ import (
 
 // What units run when they are stopped, as if they were units themselves.
 const (
-	checkStops      = "lifecycle-check.service, ExecStop="
+	checkStops      = "lifecycle-check.service, ExecStopPost="
 	unregisterStops = "unreg-runner.service, ExecStopPost="
 )
 

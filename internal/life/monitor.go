@@ -57,7 +57,8 @@ type Monitor struct {
 const (
 	// scaleUpAgain is how often a start of scale-up.service is repeated within
 	// one saturated spell: starting a running unit is nothing, but costs a process.
-	scaleUpAgain = 15 * time.Second
+	// One that saw a slot free for a moment has ended, and jobs wait for the next.
+	scaleUpAgain = 5 * time.Second
 	// scaleUpMost bounds the pause after a scale-up that was refused.
 	scaleUpMost = 10 * time.Minute
 	// protectAgain is the pause after a failed change of the protection: it is a
