@@ -17,7 +17,7 @@ COMMA := ,
 # Time for each fuzz target.
 FUZZTIME ?= 10s
 
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 
 # The race detector needs a C compiler. Where there is none the tests run
 # without it, and say so.
@@ -53,7 +53,7 @@ deb: $(BIN)/nfpm-$(NFPM)
 test: $(BIN)/tally $(BIN)/nfpm-$(NFPM)
 	go vet ./...
 	{ go test $(RACE) -coverpkg '$(subst $() ,$(COMMA),$(CORE:%=./%))' -coverprofile $(BIN)/cover.out -timeout 5m -json $$(go list ./... | grep -v /test/boot$$); \
-		go test $(RACE) -timeout 15m -json ./test/boot; } \
+		go test $(RACE) -timeout 8m -json ./test/boot; } \
 		| $(BIN)/tally -gate '$(subst $() ,$(COMMA),$(CORE))' -profile $(BIN)/cover.out -least $(LEAST) \
 		-left-out '$(NORACE)' -may 'moto_server|gitlab-runner' $(if $(filter true,$(CI)),-strict)
 

@@ -9,7 +9,7 @@ import (
 // want is what each unit has to say; a line that begins with ! must not be there.
 var want = map[string][]string{
 	"runner-init.service": {
-		"Type=oneshot", "ExecStart=/usr/bin/shoal init", "Wants=network-online.target", "After=network-online.target nss-lookup.target time-sync.target",
+		"Type=oneshot", "ExecStart=/usr/bin/shoal init", "Wants=network-online.target", "Wants=runner-shutdown.service", "After=network-online.target nss-lookup.target time-sync.target",
 		"After=docker.service containerd.service podman.socket", "Restart=on-failure", "RestartSec=10", "RestartPreventExitStatus=2 3",
 		"StartLimitIntervalSec=0", "TimeoutStartSec=infinity", "WantedBy=multi-user.target", "LoadCredential=gitlab-token", "!RemainAfterExit",
 		// A circle at boot: that target comes after multi-user.target.
@@ -22,15 +22,17 @@ var want = map[string][]string{
 	"lifecycle-check.service": {
 		"Type=notify", "NotifyAccess=main", "WatchdogSec=60", "ExecStart=/usr/bin/shoal lifecycle-check", "OnSuccess=unreg-runner.service", "OnSuccessJobMode=replace",
 		"Restart=on-failure", "RestartPreventExitStatus=2 3", "StartLimitIntervalSec=0", "WantedBy=multi-user.target", "!runner-init",
-		// With the dash its failure does not keep OnSuccess= from firing.
-		"ExecStopPost=-/usr/bin/shoal unregister --shutdown", "TimeoutStopSec=29min",
-		"After=network.target network-online.target nss-lookup.target", "!After=gitlab", "!Before=",
+		"After=network.target network-online.target nss-lookup.target", "Wants=runner-shutdown.service", "!After=gitlab", "!Before=",
+	},
+	"runner-shutdown.service": {
+		"Type=oneshot", "RemainAfterExit=yes", "ExecStop=-/usr/bin/shoal unregister --shutdown", "TimeoutStopSec=29min",
+		"After=network.target network-online.target nss-lookup.target", "!After=gitlab", "!Before=", "!WantedBy=",
 	},
 	"scale-up.service": {"Type=exec", "ExecStart=/usr/bin/shoal scale-up", "Restart=on-failure", "RestartPreventExitStatus=2 3", "StartLimitIntervalSec=0", "!WantedBy"},
 	"unreg-runner.service": {
 		"Type=oneshot", "ExecStart=/usr/bin/shoal unregister", "ConditionPathExists=/run/shoal/notice.json", "TimeoutStartSec=infinity",
 		"Restart=on-failure", "RestartPreventExitStatus=2 3", "StartLimitIntervalSec=0",
-		"ExecStopPost=-/usr/bin/shoal unregister --shutdown", "TimeoutStopSec=29min", "After=network.target network-online.target nss-lookup.target",
+		"After=network.target network-online.target nss-lookup.target",
 		// The original's defect: each termination started both again.
 		"!Requires=", "!Wants=", "!BindsTo=", "!PartOf=", "!lifecycle-check", "!gitlab-runner.service", "!WantedBy=",
 	},
@@ -38,7 +40,8 @@ var want = map[string][]string{
 		"KillSignal=SIGQUIT", "KillMode=mixed", "TimeoutStopSec=infinity", "ConditionPathExists=/run/shoal/registered", "!Restart=",
 		"After=docker.service containerd.service podman.service podman.socket", "!Wants=", "!Requires=",
 	},
-	"tmpfiles.d/shoal.conf": {"d /run/shoal 0755 root root -", "d /var/lib/shoal 0700 root root -", "d /etc/gitlab-runner - - - -"},
+	"session-.scope.d/shoal.conf": {"Before=gitlab-runner.service"},
+	"tmpfiles.d/shoal.conf":       {"d /run/shoal 0755 root root -", "d /var/lib/shoal 0700 root root -", "d /etc/gitlab-runner - - - -"},
 }
 
 // TestUnitsMeanWhatTheyMust also guards the original's tenth defect:

@@ -21,6 +21,7 @@ var exposure = map[string]string{
 	"runner-init.service":     "40",
 	"scale-up.service":        "40",
 	"unreg-runner.service":    "40",
+	"runner-shutdown.service": "40",
 }
 
 // analyze is systemd's own judge.
@@ -118,7 +119,7 @@ func TestNamedUnitsExist(t *testing.T) {
 		for line := range strings.Lines(string(data)) {
 			key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 			for _, unit := range unitNames.FindAllString(value, -1) {
-				if strings.HasPrefix(line, "#") || slices.Contains(foreign, unit) && key == "After" {
+				if strings.HasPrefix(line, "#") || slices.Contains(foreign, unit) && (key == "After" || key == "Before") {
 					continue
 				}
 				named[unit] = name

@@ -26,7 +26,8 @@ meanwhile; unregister the runner; complete the hook. Before a deadline of EC2's
 the jobs are ended in time to be reported.
 
 It acts only on a notice that lifecycle-check wrote, or with --now. It may be
-run again at any point.
+run again at any point. A mistake in the configuration does not keep it from
+draining: it goes on with the defaults, and says so.
 
 With --shutdown it asks systemd whether the machine is going down, and does
 nothing where it is not: units run it whenever they are stopped. A reboot waits
@@ -35,7 +36,10 @@ A power-off or halt waits for unregister.poweroff_timeout, then unregisters.`,
 		example: `  shoal unregister
   shoal unregister --now                 for as long as the jobs take
   shoal unregister --now --within 90s    jobs that still run then are ended and reported
-  shoal unregister --shutdown            as ExecStopPost= of a unit`,
+  shoal unregister --shutdown            as ExecStop= of a unit`,
+		// Refusing to drain, for a mistake that somebody made since this instance came
+		// up, would lose the jobs that run on it. A person who asks is told.
+		goesOn: func() bool { return !f.now },
 	}, func(conf config.Config) (life.Unregister, error) {
 		set := unregisterSettings(conf)
 		set.Now, set.Within, set.Shutdown = f.now, f.within, f.shutdown

@@ -19,6 +19,9 @@ type verb struct {
 	long    string
 	example string
 	daemon  bool // runs for as long as the instance
+	// goesOn tells whether it goes on with a configuration that has mistakes; nil
+	// is never.
+	goesOn func() bool
 }
 
 // verbCommand is the command of a verb; machine makes its machine from the
@@ -33,7 +36,7 @@ func verbCommand[S life.Machine[S]](c *call, v verb, machine func(config.Config)
 		Example: v.example,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			l, err := c.load()
+			l, err := c.loadFor(v)
 			if err != nil {
 				return err
 			}
@@ -46,6 +49,24 @@ func verbCommand[S life.Machine[S]](c *call, v verb, machine func(config.Config)
 	}
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+// loadFor loads the configuration for a verb. For one that goes on regardless, the
+// mistakes are an error in its log, and what it asks of GitLab goes where this
+// instance is registered.
+func (c *call) loadFor(v verb) (*config.Loaded, error) {
+	l, err := c.load()
+	if err == nil || v.goesOn == nil || !v.goesOn() {
+		return l, err
+	}
+	l, problems := config.LoadAnyway(config.Source{Path: c.config, Environ: c.Environ})
+	log := newLogger(c.Stderr, l.Log.Level, l.Log.Format)
+	log.Error("go on with the defaults: the configuration has mistakes", "verb", v.name, "error", problems.Error())
+	files := &agent.Files{StateDir: l.Dirs.State, RunDir: l.Dirs.Run}
+	if r, err := files.Registration(); err == nil && r != nil {
+		l.GitLab.URL = r.URL
+	}
+	return l, nil
 }
 
 // drive runs the machine and tells what came of it.

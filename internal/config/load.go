@@ -41,6 +41,33 @@ func Load(src Source) (*Loaded, error) {
 	return assemble(path, text, env)
 }
 
+// LoadAnyway is Load for what must go on whatever somebody wrote into the file
+// meanwhile: each key that has a problem keeps its default, and the problems are
+// told beside it. Where keys contradict each other their whole table does.
+func LoadAnyway(src Source) (*Loaded, Problems) {
+	l, err := Load(src)
+	if err == nil {
+		return l, nil
+	}
+	var problems Problems
+	if !errors.As(err, &problems) {
+		problems = Problems{{Text: err.Error()}}
+	}
+	env := environment(src.Environ)
+	l = &Loaded{Config: Default(), origins: map[string]Origin{}}
+	l.Path, _ = locate(src.Path, env)
+	if text, err := readBounded(l.Path); err == nil {
+		_ = l.readText(text)
+	}
+	_ = l.readVariables(env)
+	l.Dirs, _ = directories(env)
+	if len(l.validate(problems)) > 0 {
+		d := Default()
+		l.Init, l.Monitor, l.ScaleUp, l.Unregister, l.Runner = d.Init, d.Monitor, d.ScaleUp, d.Unregister, d.Runner
+	}
+	return l, problems
+}
+
 // assemble lays the environment over the file over the defaults.
 func assemble(path, text string, env variables) (*Loaded, error) {
 	l := &Loaded{Config: Default(), Path: path, origins: map[string]Origin{}}
@@ -118,6 +145,9 @@ func readBounded(path string) (string, error) {
 func unreadable(path string, err error) string {
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Sprintf("no configuration file at %s; \"shoal config show --defaults\" prints one to begin with", path)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Sprintf("configuration file %s may not be read: chmod 644 it (scale-up runs as the user shoal; the file names secrets, and holds none)", path)
 	}
 	var op *fs.PathError
 	if errors.As(err, &op) {

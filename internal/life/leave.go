@@ -282,6 +282,25 @@ func (s *Monitor) gotCheck(g fleet.Group) {
 	s.back(Error, fleet.Reason(fmt.Sprintf("the group still shows this instance as %s", me.State)))
 }
 
+// interrupted ends the daemon. A leave that has begun is undone first: whoever
+// stops it may not start it again (a package that is removed does not), and a runner
+// without its sections takes no job.
+func (s *Monitor) interrupted() {
+	switch s.phase {
+	case leaveReload, leaveWatch, leaveAgain, leaveFlags, leaveLast, leaveStop, leaveStopped, leaveOwner, leaveTerminate:
+		if !s.quit {
+			s.quit = true
+			s.back(Info, "monitor is being stopped")
+		}
+	case backFlags, backResume, backUnit, backReload, backStart:
+		s.quit = true
+	default:
+		if !s.quit {
+			s.done(Done, "stopped")
+		}
+	}
+}
+
 // back puts everything back as it was.
 func (s *Monitor) back(l Level, reasons ...fleet.Reason) {
 	s.say(l, "stay: put the runner's sections back", reasons...)
@@ -303,6 +322,8 @@ func (s *Monitor) gotBackFlags(f fleet.Flags) {
 // is started when its metrics have gone.
 func (s *Monitor) gotBackUnit(u fleet.UnitState) {
 	switch {
+	case u.Active == "deactivating" && s.quit && s.now.Before(s.leave.until): // nobody comes back later
+		s.goToAfter(backUnit, holdPeriod/5)
 	case u.Active == "deactivating":
 		s.forget()
 		s.rest()
@@ -334,6 +355,10 @@ func (s *Monitor) failedLeave(f *fleet.Failure) {
 		s.again(f)
 	case backFlags, backResume, backUnit, backReload, backStart: // from the flags on: a notice may stand by then
 		s.fails(Warn, "trying again", f)
+		if s.quit { // the machine may be going down: nothing can be started then
+			s.done(Done, "stopped")
+			return
+		}
 		s.goToAfter(backFlags, s.set.Period)
 	case leaveStopped, leaveWatch:
 		if s.now.Before(s.leave.until) {

@@ -52,6 +52,7 @@ type Monitor struct {
 
 	leave leaving
 	ill   illness
+	quit  bool // asked to stop: it ends at the next rest
 }
 
 const (
@@ -105,7 +106,7 @@ func (s Monitor) Step(e Event, now time.Time) (Monitor, []Action) {
 	case e == Event(Started{}):
 		s.goTo(monFlags)
 	case e == Event(Interrupted{}):
-		s.done(Done, "stopped")
+		s.interrupted()
 	}
 	return s, s.next(s.ask)
 }
@@ -377,6 +378,10 @@ func levelOf(f *fleet.Failure) Level {
 
 // rest waits for the next reading.
 func (s *Monitor) rest() {
+	if s.quit {
+		s.done(Done, "stopped")
+		return
+	}
 	d := s.set.Period
 	if s.saturated {
 		d = min(d, s.set.SaturatedPeriod)

@@ -287,6 +287,29 @@ func TestLeaveNoticeAnywhere(t *testing.T) {
 	}
 }
 
+// TestMonitorStoppedAnywhereInALeave: whoever stops monitor in the middle of a
+// leave, for good, leaves a runner that takes jobs, or an instance that goes.
+func TestMonitorStoppedAnywhereInALeave(t *testing.T) {
+	for n := 1; n < 40; n++ {
+		s := working(t)
+		s.run(170 * time.Second)
+		clear(s.n)
+		reached := false
+		s.runUntil(time.Minute, func() bool { reached = s.n["monitor"] == n; return reached || s.dead })
+		if !reached {
+			break
+		}
+		s.stop(life.UnitMonitor)
+		s.run(time.Minute)
+		if s.running(life.UnitMonitor) {
+			t.Fatalf("stopped at action %d: monitor still runs", n)
+		}
+		if !s.me().State.IsLeaving() && !s.dead && (s.proc.state != "active" || s.proc.loaded == 0) {
+			t.Fatalf("stopped at action %d: the runner is %s with %d sections", n, s.proc.state, s.proc.loaded)
+		}
+	}
+}
+
 // TestMonitorStandby: in Standby the sections are out, back in service they are
 // in; what runs goes on.
 func TestMonitorStandby(t *testing.T) {

@@ -32,9 +32,22 @@ const (
 )
 
 // KillJobs kills every process of the unit but the main one with SIGKILL: the
-// jobs', so that the runner sees them end and reports them. They are those in
-// the unit's control group, and the main process' descendants wherever they are: a
-// job that runs as another user by su may have been put into a session's group.
+// jobs', so that the runner sees them end and reports them. They are those in the
+// unit's control group, the main process' descendants wherever they are, and those
+// in the sessions that these opened.
+//
+// The last are there because gitlab-runner's shell executor starts a job as its
+// user by su, and su, where PAM has pam_systemd, puts it into a login session:
+// session-c1.scope, out of the unit's group. There a job leaves a child that has a
+// process session of its own and ignores SIGTERM. The runner ends the job, su and
+// the shell die, and the child, whose parent is now process 1, is in neither group
+// nor descent; but it holds the pipe that the runner reads the job's output from,
+// and until that is closed the runner does not report the job. So the sessions are
+// noted while su still leads to them: when the unit is stopped, before SIGTERM is
+// sent to it, and at each listing here.
+//
+// A session that no descendant of the main process has been seen in, such as an
+// operator's, is never touched.
 func (u *Units) KillJobs(ctx context.Context, unit string) error {
 	p, err := u.show(ctx, unit)
 	if err != nil {
@@ -138,6 +151,12 @@ func (u *Units) lister(unit string, p properties) func() (map[int]bool, error) {
 	dir := u.cgroupDir(unit, p.cgroup)
 	list := func() (map[int]bool, error) {
 		pids, err := u.descendants(p.state.MainPID)
+		if err != nil {
+			return nil, err
+		}
+		u.noteSessionsOf(unit, p.state.MainPID, pids)
+		left, err := u.inSessions(unit)
+		maps.Copy(pids, left)
 		if err != nil || dir == "" {
 			return pids, err
 		}

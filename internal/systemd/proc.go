@@ -67,6 +67,25 @@ func (u *Units) descendants(root int) (map[int]bool, error) {
 	return found, nil
 }
 
+// maxDepth bounds the walk from a process to its ancestors, for the case that they
+// change meanwhile and lead in a circle.
+const maxDepth = 10_000
+
+// descends tells whether a process comes from another one that is not process 1.
+func (u *Units) descends(pid, root int) bool {
+	for range maxDepth {
+		s, err := u.stat(pid)
+		if err != nil || s.parent <= 1 {
+			return false
+		}
+		if s.parent == root {
+			return true
+		}
+		pid = s.parent
+	}
+	return false
+}
+
 // children maps each process to its children.
 func (u *Units) children() (map[int][]int, error) {
 	entries, err := os.ReadDir(u.opts.ProcFS)

@@ -35,7 +35,8 @@ type Options struct {
 type Units struct {
 	opts Options
 	// killWho says that this systemctl is older than 252 and knows --kill-who.
-	killWho atomic.Bool
+	killWho  atomic.Bool
+	sessions sessions
 }
 
 // New returns the manager.
@@ -55,7 +56,8 @@ func New(opts Options) *Units {
 // is ordered after would wait for itself. A running unit stays as it is, and
 // Start tells so.
 func (u *Units) Start(ctx context.Context, unit string) (changed bool, err error) {
-	changed = !u.was(ctx, unit, properties.up)
+	p, err := u.look(ctx, unit)
+	changed = err != nil || !p.up()
 	_, err = u.systemctl(ctx, "start", unit, "--no-block", "start", unit)
 	return changed && err == nil, err
 }
@@ -63,23 +65,25 @@ func (u *Units) Start(ctx context.Context, unit string) (changed bool, err error
 // Stop stops a unit and does not wait: a drain takes hours. A unit that is down
 // stays so, and Stop tells so.
 func (u *Units) Stop(ctx context.Context, unit string) (changed bool, err error) {
-	changed = !u.was(ctx, unit, properties.down)
+	p, err := u.look(ctx, unit)
+	changed = err != nil || !p.down()
+	u.noteSessions(unit, p.state.MainPID)
 	_, err = u.systemctl(ctx, "stop", unit, "--no-block", "stop", unit)
 	return changed && err == nil, err
 }
 
-// lookTimeout bounds the look before a start or a stop, which takes milliseconds:
-// a manager that is busy must not have its answer eat the time of the job itself.
+// lookTimeout bounds the look before a start, a stop or a signal, which takes
+// milliseconds: a manager that is busy must not have its answer eat the time of the
+// thing itself.
 const lookTimeout = 2 * time.Second
 
-// was tells how a unit is just before its job is queued: systemctl tells the same
+// look tells how a unit is just before its job is queued: systemctl tells the same
 // of a job that had nothing to do as of any other. The job is queued whatever this
 // says, which is only for the report: a unit may have changed since.
-func (u *Units) was(ctx context.Context, unit string, is func(properties) bool) bool {
+func (u *Units) look(ctx context.Context, unit string) (properties, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	p, err := u.show(ctx, unit)
-	return err == nil && is(p)
+	return u.show(ctx, unit)
 }
 
 // State reads a unit's state; NotFound when there is no such unit.
@@ -100,6 +104,10 @@ func (u *Units) Signal(ctx context.Context, unit, signal string) error {
 		return &fleet.Failure{Kind: fleet.Invalid, Op: "signal " + unit, Message: strconv.Quote(signal) + " is no signal"}
 	}
 	signal = "SIG" + strings.TrimPrefix(signal, "SIG")
+	if signal == "SIGTERM" { // it ends the jobs: see KillJobs for what they leave behind
+		p, _ := u.look(ctx, unit)
+		u.noteSessions(unit, p.state.MainPID)
+	}
 	verb := "send " + signal + " to"
 	if !u.killWho.Load() {
 		_, err := u.systemctl(ctx, verb, unit, "kill", "--kill-whom=main", "--signal="+signal, unit)

@@ -16,11 +16,16 @@ if [ -d /run/systemd/system ]; then
 		exit 1
 		;;
 	esac
+	if [ "$(systemctl show --property=ActiveState --value gitlab-runner.service)" = deactivating ]; then
+		echo 'shoal: gitlab-runner waits for its jobs to end, and removing the package now would lose them.' >&2
+		echo 'shoal: Wait for gitlab-runner.service to end.' >&2
+		exit 1
+	fi
 	if [ -e /run/shoal/registered ]; then
 		echo 'shoal: gitlab-runner goes on running and taking jobs, and nobody watches it any more: scaling in kills its jobs.' >&2
 		echo 'shoal: "shoal unregister --now" before removing the package would have taken it out of GitLab first.' >&2
 	fi
-	deb-systemd-invoke stop monitor-jobs.service lifecycle-check.service scale-up.service runner-init.service >/dev/null || true
+	deb-systemd-invoke stop monitor-jobs.service lifecycle-check.service scale-up.service runner-init.service runner-shutdown.service >/dev/null || true
 fi
 # Works on the files alone where no systemd is running.
 systemctl --quiet disable runner-init.service monitor-jobs.service lifecycle-check.service || true

@@ -20,9 +20,11 @@ const (
 	start   = "runner-init.service"
 	monitor = "monitor-jobs.service"
 	scaleUp = "scale-up.service"
-	ending  = "lifecycle-check.service unreg-runner.service" // both end jobs at a deadline
-	config  = start + " " + monitor + " " + ending           // root's
-	every   = config + " " + scaleUp
+	check   = "lifecycle-check.service"
+	ending  = "runner-shutdown.service unreg-runner.service" // both end jobs at a deadline
+	config  = start + " " + monitor + " " + ending           // write config.toml
+	roots   = config + " " + check
+	every   = roots + " " + scaleUp
 	none    = ""
 	// hidden marks what a container or an old kernel cannot forbid: there all may.
 	hidden = " hidden"
@@ -40,7 +42,7 @@ const theirs = "/var/lib/.shoal-probe"
 
 var probes = []trial{
 	// Its own folders, and no others.
-	{"write in /run/shoal", config, writing("/run/shoal")},
+	{"write in /run/shoal", roots, writing("/run/shoal")},
 	{"write in /run/shoal/scale-up", scaleUp, writing("/run/shoal/scale-up")},
 	{"write in /var/lib/shoal", start + " " + ending, writing("/var/lib/shoal")},
 	{"write in /etc/gitlab-runner", config, writing("/etc/gitlab-runner")},
@@ -59,7 +61,7 @@ var probes = []trial{
 
 	// What is not its own.
 	{"read the registration's folder", start + " " + ending, reading("/var/lib/shoal/.shoal-probe")},
-	{"read gitlab-runner's folder", config, reading("/etc/gitlab-runner/.shoal-probe")},
+	{"read gitlab-runner's folder", roots, reading("/etc/gitlab-runner/.shoal-probe")},
 	{"read root's home", none, reading("/root/.shoal-probe")},
 	{"read a home", none, reading("/home/.shoal-probe")},
 	{"read another user's file", none, reading(theirs)},
@@ -121,8 +123,8 @@ var probes = []trial{
 	{"ask systemd about a unit", every, func() error {
 		return exec.Command("systemctl", "show", "--property=ActiveState,Job", "gitlab-runner.service", "reboot.target").Run()
 	}},
-	{"stop and start units", config, func() error { return asks("--no-block", "start", bystander) }},
-	{"signal a unit", config, func() error { return asks("kill", "--signal=WINCH", bystander) }},
+	{"stop and start units", roots, func() error { return asks("--no-block", "start", bystander) }},
+	{"signal a unit", roots, func() error { return asks("kill", "--signal=WINCH", bystander) }},
 }
 
 // bystander is a unit that stays up meanwhile, for nothing.

@@ -18,7 +18,7 @@ func BenchmarkLaunch(b *testing.B) {
 	for b.Loop() {
 		f.do(func(w *world.World, now time.Time) error { return w.SetDesired(now, group, 1) })
 		m := f.up()
-		took = append(took, launchTime(m))
+		took = append(took, launchTime(b, m))
 		f.do(func(w *world.World, now time.Time) error { return w.SetDesired(now, group, 0) })
 		f.gone(m)
 	}
@@ -29,11 +29,14 @@ func BenchmarkLaunch(b *testing.B) {
 }
 
 // launchTime is how long a machine's init took, by its journal.
-func launchTime(m *instance) time.Duration {
+func launchTime(b *testing.B, m *instance) time.Duration {
+	b.Helper()
 	var begun, ended []line
-	waitFor(patience, func() bool {
+	if !waitFor(patience, func() bool {
 		begun, ended = m.said(life.UnitInit, "Starting"), m.said(life.UnitInit, "completed launch hook")
 		return len(begun) > 0 && len(ended) > 0
-	})
+	}) {
+		b.Fatalf("%s does not say when its launch began and ended", m.id)
+	}
 	return ended[0].at.Sub(begun[0].at)
 }

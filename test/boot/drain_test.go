@@ -1,6 +1,7 @@
 package boot_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -44,10 +45,12 @@ func TestScaleInWaitsForJobs(t *testing.T) {
 	f.untilJob(job, world.JobRunning)
 	f.scaleIn(m)
 	f.untilSaid(m, "unreg-runner", "drain and unregister (scale-in)")
-	f.stays(10*time.Second, "nothing to be started again", func() bool {
-		return m.pid(life.UnitLifecycleCheck) == 0
-	})
 	f.drained(m, job)
+	for _, unit := range []string{life.UnitRunner, life.UnitLifecycleCheck} {
+		if n := len(m.said(unit, "Started "+unit)); n != 1 {
+			t.Errorf("%s was started %d times, want once", unit, n)
+		}
+	}
 	if n := f.calls("RecordLifecycleActionHeartbeat"); n < 4 {
 		t.Errorf("%d heartbeats, want 4 or more in a minute", n)
 	}
@@ -95,4 +98,78 @@ func TestSpot(t *testing.T) {
 	if f.registered(m) {
 		t.Errorf("%s is still registered in GitLab", m.id)
 	}
+}
+
+// TestMistakeInTheConfiguration: somebody writes a mistake into shoal.toml of a live
+// instance, and upgrades the package. The daemons go on as they are, and the next
+// scale-in loses no job.
+func TestMistakeInTheConfiguration(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	m := f.up()
+	was := m.pid(life.UnitLifecycleCheck)
+	if err := m.write("/etc/shoal/shoal.toml", []byte(f.configuration()+"\n[unregistr]\n")); err != nil {
+		t.Fatal(err)
+	}
+	if out := newer(t, m); !strings.Contains(out, "refuses the configuration") {
+		t.Errorf("the upgrade does not say what it leaves alone: %s", out)
+	}
+	if now := m.pid(life.UnitLifecycleCheck); now != was {
+		t.Errorf("lifecycle-check is process %d, was %d: nobody knows what the mistake did to it", now, was)
+	}
+	job := f.submit("sleep 15 & wait $!")
+	f.untilJob(job, world.JobRunning)
+	f.scaleIn(m)
+	f.drained(m, job)
+	f.untilSaid(m, life.UnitUnregister, "the configuration has mistakes")
+}
+
+// TestRestartsInADrain: what is restarted, upgraded and refused in the middle of a
+// drain leaves the drain alone.
+func TestRestartsInADrain(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	m := f.up()
+	job := f.submit("sleep 40 & wait $!")
+	f.untilJob(job, world.JobRunning)
+	f.scaleIn(m)
+	f.untilSaid(m, "unregister", "wait for the running jobs")
+	newer(t, m)
+	if out, err := m.run("dpkg", "--remove", "shoal"); err == nil {
+		t.Errorf("the package could be removed in the middle of a drain: %s", out)
+	}
+	for _, unit := range []string{life.UnitMonitor, life.UnitLifecycleCheck, life.UnitScaleUp} {
+		if _, err := m.run("systemctl", "--no-block", "restart", unit); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := m.run("systemctl", "--no-block", "restart", life.UnitUnregister); err != nil {
+		t.Error(err)
+	}
+	f.drained(m, job)
+	if n := len(m.said(life.UnitRunner, "Started "+life.UnitRunner)); n != 1 {
+		t.Errorf("the runner was started %d times, want once", n)
+	}
+}
+
+// TestRemovalWaitsForJobs: a runner that was told to stop still has a job. Without
+// the package's drop-in systemd would kill it.
+func TestRemovalWaitsForJobs(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	m := f.up()
+	job := f.submit("sleep 15 & wait $!")
+	f.untilJob(job, world.JobRunning)
+	if _, err := m.run("systemctl", "--no-block", "stop", life.UnitRunner); err != nil {
+		t.Fatal(err)
+	}
+	f.until("the runner to stop", func() bool { return m.show(life.UnitRunner, "ActiveState") == "deactivating" })
+	if out, err := m.run("dpkg", "--remove", "shoal"); err == nil {
+		t.Errorf("the package could be removed while jobs end: %s", out)
+	}
+	f.untilJob(job, world.JobSuccess)
+	f.until("it to be removed", func() bool {
+		_, err := m.run("dpkg", "--remove", "shoal")
+		return err == nil
+	})
 }

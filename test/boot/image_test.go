@@ -58,8 +58,8 @@ func installPackage(root, deb string) error {
 // installRunner installs what GitLab's package brings: the real gitlab-runner
 // where it is on the PATH, else the stand-in, which is shoal by another name.
 func installRunner(root string) error {
-	program, err := exec.LookPath("gitlab-runner")
-	if err != nil {
+	program := realRunner()
+	if program == "" {
 		program = filepath.Join(root, "../gitlab-runner")
 		build := exec.Command("go", "build", "-o", program, "../../cmd/shoal")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0") // the image has its own C library
@@ -78,6 +78,22 @@ func installRunner(root string) error {
 		func() error { return os.MkdirAll(filepath.Join(root, "etc/gitlab-runner"), 0o700) },
 		func() error { return os.MkdirAll(filepath.Join(root, "var/lib/gitlab-runner"), 0o755) },
 	)
+}
+
+// realRunner is the gitlab-runner on the PATH, empty where there is none: a script
+// of that name is not one.
+func realRunner() string {
+	path, err := exec.LookPath("gitlab-runner")
+	if err != nil {
+		return ""
+	}
+	out, err := exec.Command(path, "--version").Output()
+	if err != nil || !strings.Contains(string(out), "Git revision:") {
+		fmt.Fprintf(os.Stderr, "boot: %s is no gitlab-runner: taking the stand-in\n", path)
+		return ""
+	}
+	fmt.Fprintf(os.Stderr, "boot: with %s\n%s", path, out)
+	return path
 }
 
 // copyUnits writes the units of GitLab's package.

@@ -36,7 +36,9 @@ func TestRestartsAndUpgradesDrainNothing(t *testing.T) {
 		}
 	}
 	upgrade(t, ms[0])
-	f.stays(10*time.Second, "both in service", func() bool { return f.desired() == 2 && len(f.inService(2)) == 2 })
+	f.stays(10*time.Second, "both in service", func() bool {
+		return f.desired() == 2 && f.record(ms[0]).State == world.InService && f.record(ms[1]).State == world.InService
+	})
 	f.drainedNothing(ms...)
 	for _, job := range jobs {
 		if got := f.job(job).Status; got != world.JobRunning {
@@ -73,20 +75,7 @@ func upgrade(t *testing.T, m *instance) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newer, err := newerPackage(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := os.ReadFile(newer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := m.write("/var/tmp/newer.deb", data); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := m.run("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--install", "/var/tmp/newer.deb"); err != nil {
-		t.Fatal(err)
-	}
+	newer(t, m)
 	for _, unit := range daemons {
 		if pid := m.pid(unit); pid == 0 || pid == before[unit] {
 			t.Errorf("the upgrade left process %d of %s, which was %d: want a new one", pid, unit, before[unit])
@@ -96,6 +85,27 @@ func upgrade(t *testing.T, m *instance) {
 	if err != nil || now != state {
 		t.Errorf("the upgrade changed the state: %s\nwas: %s (%v)", now, state, err)
 	}
+}
+
+// newer installs the image's package with a higher version, and returns what that said.
+func newer(t *testing.T, m *instance) string {
+	t.Helper()
+	deb, err := newerPackage(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(deb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.write("/var/tmp/newer.deb", data); err != nil {
+		t.Fatal(err)
+	}
+	out, err := m.run("sh", "-c", "DEBIAN_FRONTEND=noninteractive dpkg --install /var/tmp/newer.deb 2>&1")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return out
 }
 
 // newerPackage is the image's package with a higher version.

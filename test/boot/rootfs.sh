@@ -5,7 +5,7 @@
 set -euo pipefail
 dir=$1
 cache=${SHOAL_ROOTFS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/shoal-rootfs}
-include=systemd,systemd-sysv,dbus,iproute2,ca-certificates,libnss-systemd,ansible-core
+include=systemd,systemd-sysv,dbus,iproute2,ca-certificates,libnss-systemd,libpam-systemd,ansible-core
 
 missing=()
 command -v systemd-nspawn >/dev/null || missing+=(systemd-container)

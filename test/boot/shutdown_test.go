@@ -23,7 +23,8 @@ func TestReboot(t *testing.T) {
 	f := open(t, ownRunner)
 	m := f.up()
 	runner := f.own()
-	job := f.submit("sleep 12 & wait $!", "systemctl is-active docker || true")
+	// As the shell executor runs it: PAM gives su a session of its own.
+	job := f.submit("su --shell /bin/bash --command 'sleep 12 & wait $!' gitlab-runner", "systemctl is-active docker")
 	f.untilJob(job, world.JobRunning)
 	goesDown(t, m, "reboot")
 	f.untilJob(job, world.JobSuccess)
@@ -62,19 +63,33 @@ func TestRebootThatCannotWait(t *testing.T) {
 	}
 }
 
-// TestPowerOff: a machine that is switched off lets its job end and unregisters;
-// the group replaces it.
+// TestPowerOff: a machine that is switched off lets its job end and unregisters,
+// whatever lifecycle-check is doing in that moment; the group replaces it.
 func TestPowerOff(t *testing.T) {
 	t.Parallel()
-	for _, how := range []string{"poweroff", "halt"} {
-		t.Run(how, func(t *testing.T) {
+	for name, c := range map[string]struct {
+		how    string
+		before []string // typed on the machine right before
+	}{
+		"poweroff":             {"poweroff", nil},
+		"halt":                 {"halt", nil},
+		"nobody watching":      {"poweroff", []string{"systemctl", "stop", life.UnitLifecycleCheck}},
+		"watcher killed":       {"poweroff", []string{"systemctl", "kill", "--kill-whom=main", "--signal=KILL", life.UnitLifecycleCheck}},
+		"broken configuration": {"poweroff", []string{"sed", "-i", "s/^margin/margn/; $a [unregister]\\nmargn = 1", "/etc/shoal/shoal.toml"}},
+	} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := open(t, ownRunner)
 			m := f.up()
 			runner := f.own()
 			job := f.submit("sleep 12")
 			f.untilJob(job, world.JobRunning)
-			goesDown(t, m, how)
+			if c.before != nil {
+				if _, err := m.run(c.before...); err != nil {
+					t.Fatal(err)
+				}
+			}
+			goesDown(t, m, c.how)
 			f.untilJob(job, world.JobSuccess)
 			if i := f.gone(m); i.DeathReason != world.ReasonCrash { // what EC2 makes of it
 				t.Errorf("it died of %s, want it switched off", i.DeathReason)

@@ -44,12 +44,32 @@ func (svc *service) runUntilGone(a *activation) ending {
 	if svc.unit.kind == "oneshot" {
 		svc.setState("activating", "start")
 		e := svc.sequence(a, svc.unit.start, deadline)
-		if !svc.unit.remainAfterExit || !svc.unit.clean(e) {
+		switch {
+		case !svc.unit.remainAfterExit || !svc.unit.clean(e):
 			svc.clear()
+		case len(svc.unit.stop) > 0 && !a.stopping():
+			deadline.stop()
+			return svc.remain(a)
 		}
 		return e
 	}
 	return svc.runMain(a, deadline)
+}
+
+// remain keeps a unit without a process active until it is stopped, and runs
+// ExecStop= then.
+func (svc *service) remain(a *activation) ending {
+	svc.setState("active", "exited")
+	a.started(nil)
+	select {
+	case <-a.stop:
+	case <-svc.sup.dead:
+		return ending{}
+	}
+	svc.setState("deactivating", "stop")
+	e := svc.stopSequence(svc.unit.stop, ending{})
+	svc.clear()
+	return e
 }
 
 // sequence runs commands one after the other, until one fails.

@@ -59,6 +59,25 @@ func TestExecStop(t *testing.T) {
 	}
 }
 
+// TestRemainAfterExit: a unit without a process stays active until it is stopped or
+// the machine goes down, and ExecStop= runs then.
+func TestRemainAfterExit(t *testing.T) {
+	i := boot(t, map[string]string{
+		"a.service": "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStop=-/usr/bin/bad\n", "bad": note + "exit 1",
+		"b.service": "[Unit]\nWants=a.service\n[Service]\nType=oneshot\nExecStart=/usr/bin/main\n", "main": note,
+	})
+	must(t, i.Start(within(t), "b"))
+	i.is("a", "active")
+	must(t, i.Start(within(t), "a"))
+	must(t, i.Stop(within(t), "a"))
+	i.is("a", "inactive")
+	must(t, i.Start(within(t), "a"))
+	i.Shutdown(within(t))
+	if got, want := i.said(), "main bad bad"; got != want {
+		t.Errorf("ran %q, want %q", got, want)
+	}
+}
+
 // TestShutdownIsSeen: what runs at the end can ask whether the machine goes down.
 func TestShutdownIsSeen(t *testing.T) {
 	i := boot(t, map[string]string{

@@ -260,8 +260,8 @@ func (c *checker) whole(u *unit) {
 		c.fail("Service.ExecStart", "missing")
 	case len(u.start) > 1 && u.kind != "oneshot":
 		c.fail("Service.ExecStart", "more than one, but Type=%s", u.kind)
-	case u.kind == "oneshot" && len(u.stop) > 0:
-		c.fail("Service.ExecStop", "not supported for Type=oneshot")
+	case u.kind == "oneshot" && len(u.stop) > 0 && !u.remainAfterExit:
+		c.fail("Service.ExecStop", "for Type=oneshot supported with RemainAfterExit= only")
 	case u.kind == "oneshot" && (u.restart == "always" || u.restart == "on-success"):
 		c.fail("Service.Restart", "%s is refused for Type=oneshot", u.restart)
 	}
