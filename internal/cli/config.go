@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"text/tabwriter"
@@ -9,9 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shoal-ci/shoal/internal/config"
-	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/life"
-	"github.com/shoal-ci/shoal/internal/runner"
 )
 
 func (c *call) configCommand() *cobra.Command {
@@ -79,25 +76,29 @@ func (c *call) configCheck() *cobra.Command {
 		Use:   "check",
 		Short: "Tell every problem of the configuration",
 		Long: `Check the configuration file and the variables, and tell every problem at once:
-its place, what is allowed, and what was got. Where these are in order, check the
-template of gitlab-runner's configuration as "shoal init" will. Exit 0 when there
-is no problem, else 2. Nothing outside this machine is asked, nothing is written.`,
+its place, what is allowed, and what was got. Where these are in order, check what
+they name on this machine as "shoal init" will: the template of gitlab-runner's
+configuration, and a token in a file. What may be all right on another machine is
+a warning. Exit 0 when there is no problem, else 2. Nothing outside this machine is
+asked, nothing is written.`,
 		Example: `  shoal config check
   shoal config check --config ./shoal.toml`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			l, err := c.load()
+			var found findings
 			if err == nil {
-				err = checkTemplate(cmd.Context(), l)
+				found = inspect(cmd.Context(), l)
+				err = found.err()
 			}
 			if asJSON {
-				return c.printCheck(l, err)
+				return c.printCheck(found, err)
+			}
+			for _, w := range found.warnings {
+				_, _ = fmt.Fprintln(c.Stderr, "shoal: warning: "+w.String())
 			}
 			if err != nil {
 				return err
-			}
-			for _, warning := range l.Warnings() {
-				_, _ = fmt.Fprintln(c.Stderr, "shoal: warning: "+warning)
 			}
 			_, err = fmt.Fprintln(c.Stdout, "ok")
 			return err
@@ -107,26 +108,6 @@ is no problem, else 2. Nothing outside this machine is asked, nothing is written
 	return cmd
 }
 
-// checkTemplate has the template of gitlab-runner's configuration read as init
-// reads it: a mistake in it would come out at the first launch.
-func checkTemplate(ctx context.Context, l *config.Loaded) error {
-	local := runner.New(runnerOptions(l))
-	defer local.Close()
-	_, err := local.Sections(ctx)
-	if err == nil {
-		return nil
-	}
-	f := fleet.AsFailure("read the template", err)
-	text := f.Message
-	if text == "" {
-		text = f.Error()
-	}
-	if f.Mend != "" {
-		text += "; " + f.Mend
-	}
-	return badConfig(config.Problems{{Origin: config.Origin{File: l.Runner.Template}, Text: text}})
-}
-
 // checkedConfig is config check's object.
 type checkedConfig struct {
 	OK       bool     `json:"ok"`
@@ -134,18 +115,21 @@ type checkedConfig struct {
 	Warnings []string `json:"warnings"`
 }
 
-func (c *call) printCheck(l *config.Loaded, err error) error {
-	result := checkedConfig{OK: err == nil, Problems: []string{}, Warnings: []string{}}
+func (c *call) printCheck(found findings, err error) error {
 	var problems config.Problems
 	if errors.As(err, &problems) {
 		c.code = life.BadUsage
-		for _, p := range problems {
-			result.Problems = append(result.Problems, p.String())
-		}
-	} else if l != nil {
-		result.Warnings = append(result.Warnings, l.Warnings()...)
 	}
-	return c.printJSON(result)
+	return c.printJSON(checkedConfig{OK: err == nil, Problems: lines(problems), Warnings: lines(found.warnings)})
+}
+
+// lines is never nil: no problem is [] in JSON.
+func lines(problems config.Problems) []string {
+	list := make([]string, len(problems))
+	for i, p := range problems {
+		list[i] = p.String()
+	}
+	return list
 }
 
 // load reads the configuration that the flags and the environment name.

@@ -104,7 +104,7 @@ var keys = []key{
 	bind("unregister.gitlab_timeout", 5*time.Minute, atLeast(shortestSpan), func(c *Config) *time.Duration { return &c.Unregister.GitLabTimeout },
 		`How long unregistering is tried before the hook is completed anyway.`),
 	bind("unregister.reboot_timeout", 25*time.Minute, atLeast(shortestSpan), func(c *Config) *time.Duration { return &c.Unregister.RebootTimeout },
-		`How long a reboot waits for running jobs before they are ended and reported. systemd itself forces it after 30 minutes: a longer time needs a longer JobTimeoutSec= of reboot.target, and TimeoutStopSec= of the units lifecycle-check and unreg-runner.`),
+		`How long a reboot waits for running jobs before they are ended and reported. systemd itself forces it after 30 minutes: a longer time needs a longer JobTimeoutSec= of reboot.target, and TimeoutStopSec= of runner-shutdown.service.`),
 	bind("unregister.poweroff_timeout", 100*time.Second, atLeast(shortestSpan), func(c *Config) *time.Duration { return &c.Unregister.PowerOffTimeout },
 		`The same where the machine is switched off. EC2 gives an instance that it stops only minutes.`),
 

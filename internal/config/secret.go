@@ -34,15 +34,25 @@ func checkSecret(s Secret) string {
 	if token.MatchString(s.ref) || tokenAsName.MatchString(s.ref) {
 		return "a token itself (not shown); put it into one of these places, and its name here"
 	}
-	_, err := fleet.ParseSecretRef(s.ref)
+	ref, err := fleet.ParseSecretRef(s.ref)
 	if err == nil {
-		return ""
+		return checkParameter(ref)
 	}
 	scheme, _, _ := strings.Cut(s.ref, ":")
 	if detail, ok := strings.CutPrefix(err.Error(), scheme+": "); ok {
 		return "something else (not shown): " + scheme + ": " + detail
 	}
 	return "something else (not shown)"
+}
+
+// checkParameter refuses what SSM calls not fully qualified: a name in a
+// hierarchy begins with a slash. Only a name without any slash may do without.
+func checkParameter(ref fleet.SecretRef) string {
+	if ref.Source != fleet.SecretSSM || strings.HasPrefix(ref.Name, "arn:") ||
+		strings.HasPrefix(ref.Name, "/") || !strings.Contains(ref.Name, "/") {
+		return ""
+	}
+	return `something else (not shown): ssm: a name with a slash in it begins with one, such as "ssm:/ci/runner-token"`
 }
 
 func unprintable(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }

@@ -7,10 +7,14 @@ import (
 
 func TestReferences(t *testing.T) {
 	for ref, ok := range map[string]bool{
-		"ssm:/ci/token":                  true,
-		"ssm:/ci/glrt-token":             true, // a name may well say what it names
-		"ssm:name#gitlab.token":          true,
-		"secretsmanager:ci/gitlab#token": true,
+		"ssm:/ci/token":         true,
+		"ssm:/ci/glrt-token":    true, // a name may well say what it names
+		"ssm:name#gitlab.token": true,
+		"ssm:name:3":            true,
+		"ssm:ci/token":          false, // SSM refuses it
+		"ssm:ci/token#a/b":      false,
+		"ssm:arn:aws:ssm:eu-west-1:1:parameter/ci/token":                  true,
+		"secretsmanager:ci/gitlab#token":                                  true,
 		"secretsmanager:arn:aws:secretsmanager:eu-west-1:1:secret:ci-x#a": true,
 		"file:/run/credentials/glrt-token":                                true,
 		"env:GITLAB_TOKEN":                                                true,

@@ -25,3 +25,6 @@ func (l *Loaded) Warnings() []string {
 	}
 	return lines
 }
+
+// Where tells where a key's value came from.
+func (l *Loaded) Where(key string) Origin { return l.origins[key] }

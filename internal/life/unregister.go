@@ -148,7 +148,7 @@ func (s Unregister) Step(e Event, now time.Time) (Unregister, []Action) {
 		// Not 0: the drain stands still in the middle, its hook is no longer
 		// extended. After `systemctl stop` systemd shows the unit as failed, and does
 		// not start it again: `systemctl start` goes on. Where the machine goes down,
-		// the unit's ExecStopPost= does.
+		// runner-shutdown.service does.
 		s.done(TryAgain, "interrupted; run it again to go on")
 	}
 	if s.urgent() && s.hook.due(now) { // a heartbeat that hangs must not delay the end of the jobs

@@ -18,8 +18,8 @@ check_interval = 3
   executor = "shell"
 `
 
-// Sections tells how many [[runners]] sections of the template need a token. A
-// template without any section gets one. It writes nothing, and refuses with
+// Sections tells how many [[runners]] sections of the template need a token: all.
+// A template without any section gets one. It writes nothing, and refuses with
 // [fleet.Invalid] whatever template Configure would refuse.
 func (l *Local) Sections(context.Context) (int, error) {
 	t, err := l.template()
@@ -102,7 +102,8 @@ func (t *template) invalid(message, mend string) *fleet.Failure {
 	return &fleet.Failure{Kind: fleet.Invalid, Op: "use " + t.path, Message: message, Mend: mend}
 }
 
-// check refuses what gitlab-runner would die of or what would leave it deaf.
+// check refuses what gitlab-runner would die of, what would leave it deaf, and
+// what would make it another runner than the registered one.
 func (t *template) check() error {
 	if err := t.checkGlobals(); err != nil {
 		return err
@@ -111,16 +112,19 @@ func (t *template) check() error {
 	if t.tree["runners"] != nil && !ok || len(list) != len(t.sections) {
 		return t.invalid("runners is not written as [[runners]] sections", "write each as a [[runners]] header with its keys below")
 	}
+	if err := t.checkCredentials(list); err != nil {
+		return err
+	}
 	for i, x := range list {
 		table, ok := x.(map[string]any)
 		if !ok {
 			return t.invalid("runners is not written as [[runners]] sections", "write each as a [[runners]] header with its keys below")
 		}
+		if err := t.checkSpelling(table, ownKeys); err != nil {
+			return err
+		}
 		if executor, _ := table["executor"].(string); executor == "" {
 			return t.invalid(fmt.Sprintf("[[runners]] section %d has no executor", i+1), `set executor, for example to "shell" or "docker"`)
-		}
-		if _, isString := table["token"].(string); table["token"] != nil && !isString {
-			return t.invalid(fmt.Sprintf("token of [[runners]] section %d is not a string", i+1), "leave token out, Shoal writes it")
 		}
 		t.tables = append(t.tables, table)
 	}
@@ -128,15 +132,47 @@ func (t *template) check() error {
 }
 
 func (t *template) checkGlobals() error {
-	if c, ok := t.tree["concurrent"]; ok {
-		if n, isInt := c.(int64); !isInt || n < 1 {
-			return t.invalid(fmt.Sprintf("concurrent is %v", c), "set concurrent to 1 or more: gitlab-runner dies of 0")
+	for _, check := range []func() error{
+		func() error { return t.checkSpelling(t.tree, ownGlobals) },
+		t.checkConcurrent, t.checkListen, t.checkShutdown,
+	} {
+		if err := check(); err != nil {
+			return err
 		}
 	}
-	if err := t.checkListen(); err != nil {
-		return err
+	return nil
+}
+
+func (t *template) checkConcurrent() error {
+	value, ok := t.tree["concurrent"]
+	if !ok {
+		return nil
 	}
-	return t.checkShutdown()
+	n, isInt := value.(int64)
+	if !isInt {
+		return t.invalid("concurrent must be an integer, and is "+typeName(value), "write 1 or more, without quotes: concurrent = 4")
+	}
+	if n < 1 {
+		return t.invalid(fmt.Sprintf("concurrent is %d", n), "set concurrent to 1 or more: gitlab-runner dies of 0")
+	}
+	return nil
+}
+
+// typeName is TOML's name of a value's type.
+func typeName(value any) string {
+	switch value.(type) {
+	case string:
+		return "a string"
+	case float64:
+		return "a float"
+	case bool:
+		return "a boolean"
+	case []any:
+		return "an array"
+	case map[string]any:
+		return "a table"
+	}
+	return "a date or time"
 }
 
 func (t *template) checkListen() error {
@@ -165,7 +201,7 @@ func (t *template) checkShutdown() error {
 	}
 	n, isInt := value.(int64)
 	if !isInt {
-		return t.invalid(fmt.Sprintf("shutdown_timeout is %v", value), "write whole seconds as an integer, or leave it out: Shoal writes runner.shutdown_timeout")
+		return t.invalid("shutdown_timeout must be an integer, and is "+typeName(value), "write whole seconds without quotes, or leave it out: Shoal writes runner.shutdown_timeout")
 	}
 	got, seconds := strconv.FormatInt(n, 10), float64(n) // as a Duration the biggest would overflow
 	if n <= 0 {
@@ -191,24 +227,9 @@ func covers(listens, asked string) bool {
 	return err == nil && err2 == nil && port == askedPort && wildcard(host)
 }
 
-// wanting counts the sections that need a token; a template without any gets one.
-func (t *template) wanting() int {
-	if len(t.tables) == 0 {
-		return 1
-	}
-	n := 0
-	for _, table := range t.tables {
-		if needsToken(table) {
-			n++
-		}
-	}
-	return n
-}
-
-func needsToken(table map[string]any) bool {
-	token, _ := table["token"].(string)
-	return token == ""
-}
+// wanting counts the sections: each needs a token, and a template without any
+// gets one.
+func (t *template) wanting() int { return max(1, len(t.tables)) }
 
 // render is config.toml: the template's text with what is missing in it.
 func (t *template) render(r fleet.Registration) ([]byte, error) {
@@ -230,27 +251,22 @@ func (t *template) setSections(r fleet.Registration) error {
 	if len(t.tables) == 0 {
 		return t.addSection(r)
 	}
-	next := 0
-	for i, table := range t.tables {
-		if !needsToken(table) {
-			continue
-		}
-		which := next
+	for i := range t.tables {
+		which := i
 		if r.Mode == fleet.ModeToken { // one runner, shared by every section as by every instance
 			which = 0
 		}
 		if which >= len(r.Runners) {
 			return t.tooFew(len(r.Runners))
 		}
-		t.setSection(i, name(r, next), r.URL, r.Runners[which])
-		next++
+		t.setSection(i, name(r, i), r.URL, r.Runners[which])
 	}
 	return nil
 }
 
 func (t *template) tooFew(have int) error {
 	return &fleet.Failure{
-		Kind: fleet.Invalid, Op: "use " + t.path, Message: fmt.Sprintf("more [[runners]] sections without a token than the %d registered runners", have),
+		Kind: fleet.Invalid, Op: "use " + t.path, Message: fmt.Sprintf("more [[runners]] sections than the %d registered runners", have),
 		Mend: "was the template changed since? run shoal init again",
 	}
 }

@@ -91,18 +91,17 @@ docker.image = "dotted"
 
 [[runners]]
 executor = "shell"
-name = "registered by hand"
-url = "https://elsewhere.example"
-token = "glrt-of-its-own-token-xxxx"
+name = "third"
+id = 0
 `
 
 func TestConfigureKeepsWhatTheOperatorWrote(t *testing.T) {
 	l := place(t, operators)
 	n, err := l.Sections(t.Context())
-	if err != nil || n != 2 {
-		t.Fatalf("Sections = %d, %v; want 2", n, err)
+	if err != nil || n != 3 {
+		t.Fatalf("Sections = %d, %v; want 3", n, err)
 	}
-	if _, err := l.Configure(t.Context(), registration(2)); err != nil {
+	if _, err := l.Configure(t.Context(), registration(3)); err != nil {
 		t.Fatal(err)
 	}
 	got := content(t, l.opts.ConfigPath)
@@ -112,6 +111,7 @@ func TestConfigureKeepsWhatTheOperatorWrote(t *testing.T) {
 		{"# the first\n[[runners]]\n", "# the first\n[[runners]]\n\turl = \"https://gitlab.example\"\n\tid = 12\n\ttoken = \"glrt-aaaaaaaaaaaaaaaaaaaa\"\n"},
 		{"[[ \"runners\" ]]\n", "[[ \"runners\" ]]\nname = \"ci/i-0abc-2\"\nurl = \"https://gitlab.example\"\nid = 13\n"},
 		{"\"token\" = \"\"", "\"token\" = \"glrt-bbbbbbbbbbbbbbbbbbbb\""},
+		{"[[runners]]\nexecutor = \"shell\"\nname = \"third\"\nid = 0\n", "[[runners]]\nurl = \"https://gitlab.example\"\ntoken = \"glrt-cccccccccccccccccccc\"\nexecutor = \"shell\"\nname = \"third\"\nid = 14\n"},
 	} {
 		want = strings.Replace(want, change.old, change.new, 1)
 	}
@@ -137,12 +137,12 @@ func TestConfigureTemplates(t *testing.T) {
 		{"empty of sections", "concurrent = 2", "concurrent = 2\n" + globals + section},
 		{"an empty list", "runners = []\nconcurrent = 2\n", "concurrent = 2\n" + globals + section},
 		{"no concurrent is gitlab-runner's default", "[[runners]]\nexecutor = 'shell'", globals + section},
-		{"ends without a newline", "[[runners]]\nexecutor='shell'\n[[runners]]\ntoken='t'\nexecutor='shell'\n[session_server]", globals + section + "[[runners]]\ntoken = 't'\nexecutor = 'shell'\n[session_server]\n"},
+		{"ends without a newline", "[[runners]]\nexecutor='shell'\n[session_server]", globals + section + "[session_server]\n"},
 		{"header on the last line", "[[runners]]\nexecutor='shell'\n[runners.docker]\nimage='x'", globals + section + "[runners.docker]\nimage='x'\n"},
 		{"Windows line ends", "concurrent = 1\r\n[[runners]]\r\nexecutor = 'shell'\r\n", "concurrent = 1\n" + globals + section},
 		{"its own listen_address on all interfaces", "listen_address = ':9090'\nshutdown_timeout = 0\n[[runners]]\nexecutor='shell'\n", "listen_address = ':9090'\nshutdown_timeout = 0\n" + section},
 		{"an empty listen_address", "listen_address = ''\nshutdown_timeout = 5\n[[runners]]\nexecutor='shell'\n", "listen_address = 'localhost:9090'\nshutdown_timeout = 5\n" + section},
-		{"its own url and name", "[[runners]]\nurl='https://inside.example'\nname='n'\nexecutor='shell'\n", globals + "[[runners]]\nurl='https://inside.example'\nname='n'\nid=12\ntoken=\"glrt-aaaaaaaaaaaaaaaaaaaa\"\nexecutor='shell'\n"},
+		{"its own name, empty credentials", "[[runners]]\nurl=''\nid=0\nname='n'\nexecutor='shell'\n", globals + "[[runners]]\nurl='https://gitlab.example'\nname='n'\nid=12\ntoken=\"glrt-aaaaaaaaaaaaaaaaaaaa\"\nexecutor='shell'\n"},
 		{"sub-tables apart from their section", "[[runners]]\nexecutor='docker'\n[session_server]\nsession_timeout=1\n[runners.docker]\nimage='x'\n", globals + "[[runners]]\n" + mine + "executor='docker'\n[runners.docker]\nimage='x'\n[session_server]\nsession_timeout=1\n"},
 	}
 	for _, tt := range tests {
@@ -211,14 +211,17 @@ func TestConfigureSharedToken(t *testing.T) {
 func TestConfigureRefuses(t *testing.T) {
 	tests := []struct{ name, template, message, mend string }{
 		{"concurrent 0", "concurrent = 0\n", "concurrent is 0", "1 or more"},
-		{"concurrent of another type", "concurrent = '4'\n", "concurrent is 4", "1 or more"},
+		{"concurrent of another type", "concurrent = '6'\n", "concurrent must be an integer, and is a string", "without quotes"},
+		{"concurrent with a point", "concurrent = 6.0\n", "concurrent must be an integer, and is a float", "1 or more"},
+		{"concurrent in another case", "Concurrent = 0\n", "Concurrent is not spelled", "write concurrent"},
+		{"runners in another case", "[[Runners]]\nexecutor='shell'\ntoken='t'\n", "Runners is not spelled", "write runners"},
+		{"a name in another case", "[[runners]]\nexecutor='shell'\nNAME='x'\n", "NAME is not spelled", "write name"},
 		{"another listen_address", "listen_address = 'localhost:9252'\n", "localhost:9252", "runner.listen_address"},
 		{"no TOML", "concurrent = \n", "line 1", "mend it"},
 		{"a key twice", "concurrent = 1\nconcurrent = 2\n", "not TOML", "mend it"},
 		{"no executor", "[[runners]]\nname = 'x'\n", "section 1 has no executor", "executor"},
 		{"runners as a table", "[runners]\nexecutor = 'shell'\n", "not written as [[runners]]", "header"},
 		{"runners in one line", "runners = [{executor = 'shell'}]\n", "not written as [[runners]]", "header"},
-		{"a token that is no string", "[[runners]]\nexecutor='shell'\ntoken=5\n", "not a string", "leave token out"},
 		{"more sections than runners", "[[runners]]\nexecutor='shell'\n[[runners]]\nexecutor='shell'\n", "than the 1 registered", "init"},
 	}
 	for _, tt := range tests {
@@ -256,7 +259,7 @@ func TestShutdownTimeoutOfTheOperator(t *testing.T) {
 		{"0 is 30", "0", 3 * time.Second, 15 * time.Second, "shutdown_timeout is 0, which gitlab-runner takes as 30", "unregister.margin (15s)"},
 		{"0 fits a wide margin", "0", 3 * time.Second, time.Minute, "", ""},
 		{"below 0 is 30", "-1", 40 * time.Second, time.Minute, "shutdown_timeout is -1, which gitlab-runner takes as 30", "unregister.kill_after (40s)"},
-		{"no integer", "'8s'", 0, 0, "shutdown_timeout is 8s", "whole seconds"},
+		{"no integer", "'8s'", 0, 0, "shutdown_timeout must be an integer, and is a string", "whole seconds"},
 		{"unchecked", "3600", 0, 0, "", ""},
 	}
 	for _, tt := range tests {
@@ -302,6 +305,7 @@ func FuzzTemplate(f *testing.F) {
 	for _, s := range []string{
 		operators, builtIn, "", "runners = []\n", "x = nan\n[[runners]]\nexecutor='a'\nname=''\nid=0",
 		"a.b.c = 1\n['runners.x']\ny=1\n[[runners]]\nexecutor=\"e\"#c\n[[runners.x]]\n[runners.x.y]\n[z]\n[runners.w]",
+		"[[runners]]\nexecutor='a'\nurl='x'\ntoken.x=1\nTOKEN=''\n", "[[runners]]\nexecutor='a'\n[runners.token]\n",
 		"[[runners]]\r\n \"executor\" = '''\r\nx=1\n[[runners]]'''\t# [[runners]]\r\n",
 	} {
 		f.Add(s)
@@ -370,9 +374,6 @@ func checkOnlyAdded(t *testing.T, wrote, got map[string]any, n int) {
 		a, b := was[i].(map[string]any), is[i].(map[string]any)
 		if b["token"] == "" || b["token"] == nil {
 			t.Errorf("section %d has no token", i)
-		}
-		if token, _ := a["token"].(string); token != "" {
-			continue
 		}
 		for _, key := range []string{"name", "url", "id", "token"} {
 			unless(a, b, key)

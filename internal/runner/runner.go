@@ -6,7 +6,9 @@
 // program's is a failure, never a quiet runner. It writes config.toml from the
 // operator's template and keeps all that the operator wrote, comments and order
 // too; a file is either the old one or the new one, whatever happens in between,
-// and readable by its owner only.
+// and readable by its owner only. Which runner a section is (url, id, token and
+// its dates) is never the template's to say: one that does is refused before
+// anything is registered, by its lines and without their values.
 //
 //	local := runner.New(runner.Options{
 //		ConfigPath:      "/etc/gitlab-runner/config.toml",

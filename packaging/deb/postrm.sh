@@ -16,7 +16,7 @@ tell_registration() {
 
 purge() {
 	tell_registration
-	rm -rf /var/lib/shoal /run/shoal
+	rm -rf /var/lib/shoal /run/shoal /var/cache/shoal
 	# tmpfiles.d made it where GitLab's package was not.
 	command -v gitlab-runner >/dev/null || rmdir /etc/gitlab-runner 2>/dev/null || true
 }
