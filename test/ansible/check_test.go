@@ -27,7 +27,7 @@ func plays(t *testing.T) []string {
 func TestLint(t *testing.T) {
 	t.Parallel()
 	lint := tool(t, "ansible-lint", "nobody checks how the playbooks are written")
-	cmd := exec.Command(lint, append([]string{"--offline", "--nocolor", "-p", "--profile", "production"}, append(plays(t), filepath.Join(playbooks, "roles/shoal"))...)...)
+	cmd := exec.Command(lint, append([]string{"--offline", "--nocolor", "-p", "--profile", "production"}, append(plays(t), filepath.Join(playbooks, "plays/own.yml"), filepath.Join(playbooks, "roles/shoal"))...)...)
 	cmd.Dir = t.TempDir() // it keeps a cache where it runs
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("ansible-lint: %v\n%s", err, out)
@@ -66,8 +66,7 @@ func TestBuiltinOnly(t *testing.T) {
 // notSandbox are the keys of a unit's [Service] that a drop-in need not take
 // back: they are what the unit does, not what it may do.
 var notSandbox = []string{
-	"ExecStopPost", "EnvironmentFile", "LoadCredential", "TimeoutStartSec", "TimeoutStopSec", "Restart",
-	"SystemCallErrorNumber", "KeyringMode", // of no effect without a filter; a keyring of its own hurts nobody
+	"Type", "EnvironmentFile", "LoadCredential", "TimeoutStartSec", "TimeoutStopSec", "Restart",
 	"LimitCORE", // a dump of Ansible's memory may hold a secret as well
 }
 
@@ -75,16 +74,12 @@ var notSandbox = []string{
 // not be forbidden to Ansible and the user's own tasks.
 func TestDropInsTakeTheSandboxBack(t *testing.T) {
 	t.Parallel()
-	for _, unit := range []string{"runner-init.service", "scale-up.service", "unreg-runner.service"} {
+	for _, unit := range playbookUnits {
 		data, err := fs.ReadFile(packaging.Units(), unit)
 		if err != nil {
 			t.Fatal(err)
 		}
-		dropIn, err := os.ReadFile(filepath.Join(playbooks, "units", unit+".d", "shoal-playbook.conf"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		taken := serviceKeys(string(dropIn))
+		taken := serviceKeys(dropIn(t, unit))
 		for _, key := range serviceKeys(string(data)) {
 			if !slices.Contains(taken, key) && !slices.Contains(notSandbox, key) {
 				t.Errorf("%s sets %s=, and its playbook drop-in says nothing of it", unit, key)
@@ -108,31 +103,16 @@ func serviceKeys(text string) (keys []string) {
 	return keys
 }
 
-// TestSystemdTakesTheDropIns asks systemd itself about the units with their drop-ins.
-func TestSystemdTakesTheDropIns(t *testing.T) {
+// TestScripts: what the playbooks run beside shoal.
+func TestScripts(t *testing.T) {
 	t.Parallel()
-	analyze := tool(t, "systemd-analyze", "nobody checks the drop-ins' syntax")
-	tool(t, "ansible-playbook", "nobody checks the drop-ins' syntax")
-	dir := t.TempDir()
-	bin := filepath.Join(dir, "shoal")
-	write(t, bin, "#!/bin/sh\n", 0o755)
-	args := []string{"verify", "--recursive-errors=yes"}
-	for _, unit := range []string{"runner-init.service", "scale-up.service", "unreg-runner.service"} {
-		data, err := fs.ReadFile(packaging.Units(), unit)
-		if err != nil {
-			t.Fatal(err)
-		}
-		path := filepath.Join(dir, unit)
-		write(t, path, strings.ReplaceAll(string(data), "/usr/bin/shoal", bin), 0o644)
-		dropIn, err := os.ReadFile(filepath.Join(playbooks, "units", unit+".d", "shoal-playbook.conf"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		write(t, filepath.Join(path+".d", "shoal-playbook.conf"), string(dropIn), 0o644)
-		args = append(args, path)
+	shellcheck := tool(t, "shellcheck", "nobody checks the playbooks' scripts")
+	found, err := filepath.Glob(filepath.Join(playbooks, "tasks/*.sh"))
+	if err != nil || len(found) != 2 {
+		t.Fatalf("the scripts are %q (%v)", found, err)
 	}
-	if out, err := exec.Command(analyze, args...).CombinedOutput(); err != nil || len(out) > 0 {
-		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	if out, err := exec.Command(shellcheck, found...).CombinedOutput(); err != nil {
+		t.Errorf("shellcheck: %v\n%s", err, out)
 	}
 }
 

@@ -123,6 +123,20 @@ func TestInitRefused(t *testing.T) {
 	p.want(t, "init with a bad configuration", 2, 0, 1, "gitlab.url", "gitlab.token", "exit 2")
 }
 
+// TestBrokenBeforeInit: what the user's task fails of is told, nothing is
+// registered, and where no hook gives the launch up the instance is replaced.
+func TestBrokenBeforeInit(t *testing.T) {
+	t.Parallel()
+	s := open(t, byHand, sharedToken, noHooks, impatient)
+	id := s.first()
+	s.own(id, "before_init.yml", "- name: Fetch\n  ansible.builtin.fail: {msg: the mirror is away}\n")
+	s.play(id, "gitlab_runner_init.yml").want(t, "init", 2, 1, 1, "before_init.yml failed: Fetch: the mirror is away", "Nothing is registered")
+	if n := managers(s.cloud.Records()); n != 0 {
+		t.Errorf("GitLab has %d machines of the runner, want none", n)
+	}
+	s.until("the replacement of "+id, func(r world.Records) bool { return !s.instance(id).LeavingAt.IsZero() && len(r.Instances) > 1 })
+}
+
 // TestUnitsRunThePlaybooks: a whole life in which the units run the playbooks.
 func TestUnitsRunThePlaybooks(t *testing.T) {
 	t.Parallel()

@@ -22,7 +22,7 @@ type played struct {
 // plain has Ansible print for programs, and lose no time.
 var plain = []string{"ANSIBLE_NOCOLOR=1", "ANSIBLE_NOCOWS=1", "ANSIBLE_PIPELINING=1"}
 
-var recap = regexp.MustCompile(`localhost\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=0\s+failed=(\d+)`)
+var recap = regexp.MustCompile(`(?m)^localhost\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=0\s+failed=(\d+)`)
 
 // play runs a playbook on an instance as an operator would.
 func (s *site) play(id, name string, args ...string) played {

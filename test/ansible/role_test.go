@@ -36,15 +36,25 @@ func TestRole(t *testing.T) {
 	write(t, filepath.Join(dir, "role.yml"), host, 0o644)
 	write(t, filepath.Join(dir, "with-playbooks.yml"), host+"      shoal_use_playbooks: true\n", 0o644)
 	write(t, filepath.Join(dir, "wrong.yml"), strings.Replace(host, "10m", "soon", 1), 0o644)
+	write(t, filepath.Join(dir, "download.yml"), strings.Replace(host, "/mnt/shoal.deb", "http://127.0.0.1:8000/shoal.deb", 1), 0o644)
 	script := `cd /mnt
 play() { echo "== $1"; shift; ansible-playbook -i localhost, "$@"; }
 set -e
+( cd /mnt && exec python3 -m http.server --bind 127.0.0.1 8000 >/dev/null 2>&1 ) & server=$!
+trap 'kill $server' EXIT
+until curl -fsSo /dev/null http://127.0.0.1:8000/shoal.deb; do sleep 0.1; done
+play check -CD with-playbooks.yml
+play check-download -CD download.yml
+! ls /etc/shoal /etc/systemd/system/*/shoal-playbook.conf
 play first role.yml
+play check-again -C role.yml
 play again role.yml
 cp -r --parents /etc/shoal /mnt/seen && ls /etc/systemd/system/multi-user.target.wants > /mnt/seen/enabled
+mkdir /etc/systemd/system/scale-up.service.d # as the role once copied it
+echo stale > /etc/systemd/system/scale-up.service.d/shoal-playbook.conf
 play playbooks with-playbooks.yml
 play playbooks-again with-playbooks.yml
-ls -d /etc/systemd/system/*/shoal-playbook.conf > /mnt/seen/dropins
+for f in /etc/systemd/system/*/shoal-playbook.conf; do echo "$f $(readlink "$f")"; cmp "$f" /usr/share/shoal/playbook-units/"${f#/etc/systemd/system/}"; done > /mnt/seen/dropins
 play program role.yml
 ! ls -d /etc/systemd/system/*/shoal-playbook.conf
 ! play wrong wrong.yml
@@ -64,7 +74,7 @@ cmp /etc/shoal/shoal.toml /mnt/seen/etc/shoal/shoal.toml
 		name, text, _ := strings.Cut(part, "\n")
 		runs[name] = text
 	}
-	for name, changes := range map[string]bool{"first": true, "again": false, "playbooks": true, "playbooks-again": false, "program": true} {
+	for name, changes := range map[string]bool{"check": true, "check-download": true, "check-again": false, "first": true, "again": false, "playbooks": true, "playbooks-again": false, "program": true} {
 		m := recap.FindStringSubmatch(runs[name])
 		if m == nil || (m[2] != "0") != changes || m[3] != "0" {
 			t.Errorf("run %q: want a change: %v\n%s", name, changes, runs[name])
@@ -85,7 +95,10 @@ func checkRole(t *testing.T, seen string) {
 		},
 		"etc/shoal/config.template.toml": {"concurrent = 3\n"},
 		"enabled":                        {"runner-init.service", "monitor-jobs.service", "lifecycle-check.service"},
-		"dropins":                        {"runner-init.service.d", "scale-up.service.d", "unreg-runner.service.d"},
+		"dropins": {
+			" /usr/share/shoal/playbook-units/runner-init.service.d/shoal-playbook.conf", " /usr/share/shoal/playbook-units/scale-up.service.d/shoal-playbook.conf",
+			" /usr/share/shoal/playbook-units/unreg-runner.service.d/shoal-playbook.conf",
+		},
 	} {
 		data, err := os.ReadFile(filepath.Join(seen, name))
 		if err != nil {

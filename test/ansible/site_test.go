@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -56,10 +57,19 @@ exec ansible-playbook -i localhost, "%[2]s/$play.yml" -e shoal_program=%[1]s -e 
 )
 
 // noHooks has nothing wait for the playbooks, and nothing follow from their failures.
-func noHooks(g *world.GroupSpec) { g.Hooks = nil }
+func noHooks(p *plan) { p.group.Hooks = nil }
+
+// impatient has an instance that cannot work replaced soon.
+func impatient(p *plan) { p.env = append(p.env, "SHOAL_MONITOR_UNHEALTHY_AFTER=3s") }
+
+// plan is what a test can have otherwise.
+type plan struct {
+	group world.GroupSpec
+	env   []string
+}
 
 // open starts a site of one instance.
-func open(t *testing.T, units, token string, change ...func(*world.GroupSpec)) *site {
+func open(t *testing.T, units, token string, change ...func(*plan)) *site {
 	t.Helper()
 	tool(t, "ansible-playbook", "nobody runs the playbooks")
 	dir, err := os.MkdirTemp("", "ans-") //nolint:usetesting // short: sockets' paths are bounded
@@ -72,12 +82,12 @@ func open(t *testing.T, units, token string, change ...func(*world.GroupSpec)) *
 	}
 	write(t, shim, "#!/bin/sh\ncase $1 in init|scale-up|unregister)\n"+units+"\n;; esac\nexec "+program+" \"$@\"\n", 0o755)
 	s := &site{t: t, followed: make(chan struct{})}
-	g := world.GroupSpec{Name: group, Max: 3, Desired: 1, Hooks: []world.Hook{
+	p := plan{env: slices.Clone(pace), group: world.GroupSpec{Name: group, Max: 3, Desired: 1, Hooks: []world.Hook{
 		{Name: "launch", Transition: world.AtLaunch, HeartbeatTimeout: time.Minute, DefaultResult: world.Abandon},
 		{Name: "terminate", Transition: world.AtTermination, HeartbeatTimeout: time.Minute, DefaultResult: world.Continue},
-	}}
+	}}}
 	for _, c := range change {
-		c(&g)
+		c(&p)
 	}
 	s.cloud, err = emulator.Start(emulator.Options{
 		World: world.Options{
@@ -85,7 +95,7 @@ func open(t *testing.T, units, token string, change ...func(*world.GroupSpec)) *
 			HealthCheck: 500 * time.Millisecond,
 			Shutdown:    5 * time.Second, // a playbook that has completed the hook ends in peace
 		},
-		Groups:   []world.GroupSpec{g},
+		Groups:   []world.GroupSpec{p.group},
 		Runners:  []world.NewRunner{{Type: world.TypeInstance, Description: "shared", RunUntagged: true, Token: sharedToken}},
 		PollHold: time.Second,
 	})
@@ -93,7 +103,7 @@ func open(t *testing.T, units, token string, change ...func(*world.GroupSpec)) *
 		t.Fatal(err)
 	}
 	s.machines, err = machine.New(machine.Options{
-		Dir: dir, Cloud: s.cloud, Region: region, Token: token, Slots: 2, Shoal: shim, Standin: program, Env: pace, Line: s.note,
+		Dir: dir, Cloud: s.cloud, Region: region, Token: token, Slots: 2, Shoal: shim, Standin: program, Env: p.env, Line: s.note,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -75,13 +75,17 @@ func TestUnitTable(t *testing.T) {
 		unit := strings.TrimSuffix(bare(row[0]), " (drop-in)")
 		d := all[unit]
 		delete(all, unit)
-		want := []string{d.all("Type"), d.all("ExecStart"), d.all("RestartSec"), d.all("After")}
+		runs := d.all("ExecStart")
+		if stop := d.all("ExecStop"); stop != "" {
+			runs = "none; ExecStop=" + stop
+		}
+		want := []string{d.all("Type"), runs, d.all("RestartSec"), d.all("After")}
 		for i, cell := range row[1:] {
 			if bare(cell) != want[i] {
 				t.Errorf("%s: the table says %q, the unit %q", unit, bare(cell), want[i])
 			}
 		}
-		if unit != life.UnitRunner && (d.all("Restart") != "on-failure" || d.all("RestartPreventExitStatus") != "2 3" || d.all("StartLimitIntervalSec") != "0") {
+		if unit != life.UnitRunner && unit != stopsAlone && (d.all("Restart") != "on-failure" || d.all("RestartPreventExitStatus") != "2 3" || d.all("StartLimitIntervalSec") != "0") {
 			t.Errorf("%s is not restarted for ever on failure, but for 2 and 3: %s says it is", unit, operations)
 		}
 	}
@@ -89,6 +93,9 @@ func TestUnitTable(t *testing.T) {
 		t.Errorf("%s is not in the table of units", unit)
 	}
 }
+
+// stopsAlone is the unit that runs nothing but at its end: nothing to restart.
+const stopsAlone = "runner-shutdown.service"
 
 // hidden is what no unit sees, as the prose above the table has it.
 var hidden = []string{"-/etc/shadow", "-/etc/gshadow", "-/etc/ssh", "-/dev/shm"}
@@ -107,8 +114,8 @@ func TestSandboxTable(t *testing.T) {
 		if got := strings.TrimPrefix(row[2], "none"); got != d.all("CapabilityBoundingSet") {
 			t.Errorf("%s: the table says the capabilities %q, the unit %q", unit, got, d.all("CapabilityBoundingSet"))
 		}
-		if got := bare(row[3]); got != d.all("ReadWritePaths") {
-			t.Errorf("%s: the table says it writes %q, the unit %q", unit, got, d.all("ReadWritePaths"))
+		if got, may := bare(row[3]), d.writes(); got != may {
+			t.Errorf("%s: the table says it writes %q, the unit %q", unit, got, may)
 		}
 		if got := bare(row[4]); got != d.unseen(t, unit) {
 			t.Errorf("%s: the table says it does not see %q, the unit %q", unit, got, d.unseen(t, unit))
@@ -122,6 +129,15 @@ func TestSandboxTable(t *testing.T) {
 	for unit := range all {
 		t.Errorf("%s is not in the table of what the units may do", unit)
 	}
+}
+
+// writes is what the unit may write to, there or not.
+func (d directives) writes() string {
+	paths := strings.Fields(d.all("ReadWritePaths"))
+	for i, p := range paths {
+		paths[i] = strings.TrimPrefix(p, "-")
+	}
+	return strings.Join(paths, " ")
 }
 
 // unseen is what this unit does not see, beside what none does.
