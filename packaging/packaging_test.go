@@ -36,6 +36,10 @@ var want = map[string][]string{
 		// The original's defect: each termination started both again.
 		"!Requires=", "!Wants=", "!BindsTo=", "!PartOf=", "!lifecycle-check", "!gitlab-runner.service", "!WantedBy=",
 	},
+	"shoal-reap.service": {
+		"Type=notify", "NotifyAccess=main", "WatchdogSec=60", "ExecStart=/usr/bin/shoal reap --every 5m", "Restart=on-failure", "RestartPreventExitStatus=2 3",
+		"StartLimitIntervalSec=0", "WantedBy=multi-user.target", "User=shoal", "LoadCredential=gitlab-token", "!ReadWritePaths", "!runner-init", "!gitlab-runner.service",
+	},
 	"gitlab-runner.service.d/shoal.conf": {
 		"KillSignal=SIGQUIT", "KillMode=mixed", "TimeoutStopSec=infinity", "ConditionPathExists=/run/shoal/registered", "!Restart=",
 		"After=docker.service containerd.service podman.service podman.socket", "!Wants=", "!Requires=",

@@ -34,7 +34,10 @@ type Edges struct {
 // Options are how a machine is run.
 type Options struct {
 	Edges Edges
-	Log   *slog.Logger
+	// Perform carries out the actions of a machine that is no instance's, such as
+	// the reaper's, in place of Edges; nil leaves them to these.
+	Perform func(ctx context.Context, a life.Action) (value any, changed bool, err error)
+	Log     *slog.Logger
 	// Notify tells the service manager READY=1, STATUS=…, WATCHDOG=1 and STOPPING=1;
 	// nil tells nobody.
 	Notify func(state string)
@@ -47,6 +50,7 @@ type Options struct {
 type Outcome struct {
 	Code      life.ExitCode
 	Summary   string           // one line for a person
+	Report    any              // what a program is told beside it, by the machine's Exit
 	Decisions []fleet.Decision // those of level info and above, the newest hundred
 	// Changed tells that something outside of this process was changed: not where
 	// a second run found all as it was to be, nor for what only Shoal's own
@@ -68,7 +72,7 @@ func Run[S life.Machine[S]](ctx context.Context, m S, o Options) Outcome {
 		r.alive()
 		effect := r.speak(actions)
 		if exit, ok := effect.(life.Exit); ok {
-			r.out.Code, r.out.Summary = exit.Code, exit.Summary
+			r.out.Code, r.out.Summary, r.out.Report = exit.Code, exit.Summary, exit.Report
 			return r.out
 		}
 		var event life.Event
@@ -177,9 +181,17 @@ func (r *runner) carryOut(a life.Action, told bool) life.Event {
 	}
 	ctx, cancel := r.bound()
 	defer cancel()
-	got, err := r.Edges.perform(ctx, a)
+	got, err := r.perform(ctx, a)
 	r.out.Changed = r.out.Changed || got.changed
 	return life.Result{Action: a, Value: got.value, Failure: fleet.AsFailure(describe(a), err)}
+}
+
+func (r *runner) perform(ctx context.Context, a life.Action) (reply, error) {
+	if r.Perform == nil {
+		return r.Edges.perform(ctx, a)
+	}
+	value, changed, err := r.Perform(ctx, a)
+	return reply{value: value, changed: changed && err == nil}, err
 }
 
 func (r *runner) sleep(s life.Sleep, told bool) life.Event {

@@ -1,6 +1,6 @@
 // Package autoscaling speaks to EC2 Auto Scaling: it reads an instance's group,
 // hooks and activities, and changes capacity, protection, health and lifecycle
-// actions.
+// actions. Of EC2 itself it asks one thing, which instances there are.
 //
 // It guarantees that every method is one bounded request (tried at most twice),
 // that an answer counts only if it parses as Auto Scaling's, and that every
@@ -43,8 +43,9 @@ type Options struct {
 type Client struct {
 	options Options
 
-	mu  sync.Mutex // guards api
+	mu  sync.Mutex // guards api and cfg
 	api *sdk.Client
+	cfg aws.Config // that api was made of; never changed once it is
 }
 
 // New returns a client; it makes no request and loads nothing yet.
@@ -66,7 +67,7 @@ func (c *Client) service(ctx context.Context) (*sdk.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.api = sdk.NewFromConfig(cfg, c.configure)
+	c.api, c.cfg = sdk.NewFromConfig(cfg, c.configure), cfg
 	return c.api, nil
 }
 
@@ -86,9 +87,10 @@ func (c *Client) configure(o *sdk.Options) {
 // request says what is asked and of what, for errors and for the IAM policy
 // that a refusal must name.
 type request struct {
-	op     string // operation and object, for people
-	action string // IAM action without its prefix
-	group  string // the group that the action's resource names; empty for any
+	op      string // operation and object, for people
+	service string // whose action it is, as IAM names it; empty for autoscaling
+	action  string // IAM action without its prefix
+	group   string // the group that the action's resource names; empty for any
 }
 
 // send carries out one request within callTimeout and classifies its error.

@@ -1,6 +1,7 @@
 package autoscaling
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
@@ -50,7 +51,7 @@ func mendDenied(r request, region, code, message string) string {
 	case "OptInRequired":
 		return "the account is not signed up for this region"
 	}
-	what := fmt.Sprintf("autoscaling:%s on %s", r.action, resource(r, region, message))
+	what := fmt.Sprintf("%s:%s on %s", cmp.Or(r.service, "autoscaling"), r.action, resource(r, region, message))
 	if role := roleName(message); role != "" {
 		what += " for role " + role
 	}

@@ -133,8 +133,8 @@ func lines(problems config.Problems) []string {
 }
 
 // load reads the configuration that the flags and the environment name.
-func (c *call) load() (*config.Loaded, error) {
-	l, err := config.Load(config.Source{Path: c.config, Environ: c.Environ})
+func (c *call) load(without ...string) (*config.Loaded, error) {
+	l, err := config.Load(config.Source{Path: c.config, Environ: c.Environ, Without: without})
 	var problems config.Problems
 	if errors.As(err, &problems) {
 		return nil, badConfig(problems)

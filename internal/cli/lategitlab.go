@@ -69,3 +69,16 @@ func (g *lateGitLab) Find(ctx context.Context, auth fleet.Token, r fleet.NewRunn
 func (g *lateGitLab) ResetToken(ctx context.Context, auth fleet.Token, id int64) (fleet.RegisteredRunner, error) {
 	return late(g, func(c *gitlab.Client) (fleet.RegisteredRunner, error) { return c.ResetToken(ctx, auth, id) })
 }
+
+func (g *lateGitLab) List(ctx context.Context, auth fleet.Token, where fleet.NewRunner, page string) (fleet.RunnerPage, error) {
+	return late(g, func(c *gitlab.Client) (fleet.RunnerPage, error) { return c.List(ctx, auth, where, page) })
+}
+
+func (g *lateGitLab) Details(ctx context.Context, auth fleet.Token, id int64) (fleet.RunnerDetails, error) {
+	return late(g, func(c *gitlab.Client) (fleet.RunnerDetails, error) { return c.Details(ctx, auth, id) })
+}
+
+func (g *lateGitLab) DeleteByID(ctx context.Context, auth fleet.Token, id int64) error {
+	_, err := late(g, func(c *gitlab.Client) (struct{}, error) { return done(c.DeleteByID(ctx, auth, id)) })
+	return err
+}

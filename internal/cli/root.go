@@ -12,6 +12,7 @@ import (
 // The groups that help sorts the commands into.
 const (
 	groupLife  = "life"
+	groupFleet = "fleet"
 	groupHuman = "human"
 )
 
@@ -33,11 +34,13 @@ wait, leaves when it is idle, and goes away without losing a job.`,
 	root.SetFlagErrorFunc(flagError)
 	root.AddGroup(
 		&cobra.Group{ID: groupLife, Title: "An instance's life (run by the systemd units):"},
+		&cobra.Group{ID: groupFleet, Title: "For a whole fleet (run off the instances):"},
 		&cobra.Group{ID: groupHuman, Title: "For people:"},
 	)
 	root.SetHelpCommandGroupID(groupHuman)
 	root.SetCompletionCommandGroupID(groupHuman)
 	root.AddCommand(c.initCommand(), c.monitorCommand(), c.scaleUpCommand(), c.lifecycleCheckCommand(), c.unregisterCommand())
+	root.AddCommand(c.reapCommand())
 	root.AddCommand(c.configCommand(), c.versionCommand(), c.demoCommand())
 	group(root)
 	c.noteStart(root)

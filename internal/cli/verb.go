@@ -71,6 +71,15 @@ func (c *call) loadFor(v verb) (*config.Loaded, error) {
 
 // drive runs the machine and tells what came of it.
 func drive[S life.Machine[S]](cmd *cobra.Command, c *call, v verb, l *config.Loaded, m S, asJSON bool) error {
+	out, err := run(cmd, c, v, l, m, func(w *wiring) agent.Options { return agent.Options{Edges: w.edges} })
+	if err == nil && asJSON {
+		return c.printJSON(newResult(v.name, out))
+	}
+	return err
+}
+
+// run runs the machine over the edges that options picks.
+func run[S life.Machine[S]](cmd *cobra.Command, c *call, v verb, l *config.Loaded, m S, options func(*wiring) agent.Options) (agent.Outcome, error) {
 	if v.daemon {
 		defer keepSmall()()
 	}
@@ -80,16 +89,15 @@ func drive[S life.Machine[S]](cmd *cobra.Command, c *call, v verb, l *config.Loa
 	}
 	w, err := newWiring(l, log)
 	if err != nil { // a variable of AWS' that cannot be: nothing was asked yet
-		return &commandError{code: life.BadUsage, err: err}
+		return agent.Outcome{}, &commandError{code: life.BadUsage, err: err}
 	}
 	defer w.close()
-	out := agent.Run(cmd.Context(), m, agent.Options{Edges: w.edges, Log: log, Notify: w.notify, Watchdog: systemd.WatchdogInterval()})
+	o := options(w)
+	o.Log, o.Notify, o.Watchdog = log, w.notify, systemd.WatchdogInterval()
+	out := agent.Run(cmd.Context(), m, o)
 	c.code = out.Code
 	log.Log(cmd.Context(), levelOf(out.Code, isTerminal(c.Stderr)), out.Summary, "verb", v.name, "exit", int(out.Code))
-	if asJSON {
-		return c.printJSON(newResult(v.name, out))
-	}
-	return nil
+	return out, nil
 }
 
 // levelOf is how much an exit matters: what is tried again is a warning, what

@@ -12,12 +12,13 @@ import (
 	"github.com/shoal-ci/shoal/internal/config"
 	"github.com/shoal-ci/shoal/internal/gitlab"
 	"github.com/shoal-ci/shoal/internal/imds"
+	"github.com/shoal-ci/shoal/internal/reap"
 	"github.com/shoal-ci/shoal/internal/runner"
 	"github.com/shoal-ci/shoal/internal/secret"
 	"github.com/shoal-ci/shoal/internal/systemd"
 )
 
-// Every edge is what agent needs of it.
+// Every edge is what agent and reap need of it.
 var (
 	_ agent.Metadata    = (*imds.Client)(nil)
 	_ agent.AutoScaling = (*autoscaling.Client)(nil)
@@ -26,12 +27,17 @@ var (
 	_ agent.Runner      = (*runner.Local)(nil)
 	_ agent.Units       = (*systemd.Units)(nil)
 	_ agent.Secrets     = (*secret.Resolver)(nil)
+	_ reap.AWS          = (*autoscaling.Client)(nil)
+	_ reap.GitLab       = (*gitlab.Client)(nil)
+	_ reap.GitLab       = (*lateGitLab)(nil)
+	_ reap.Secrets      = (*secret.Resolver)(nil)
 )
 
 // wiring is the outside of one verb. Nothing in it asks, loads or connects
 // before its first use: a daemon that never calls AWS pays nothing for it.
 type wiring struct {
 	edges    agent.Edges
+	reap     reap.Edges
 	metadata *imds.Client
 	runner   *runner.Local
 	log      *slog.Logger
@@ -55,13 +61,16 @@ func newWiring(l *config.Loaded, log *slog.Logger) (*wiring, error) {
 	if err != nil {
 		return nil, err
 	}
+	lab := &lateGitLab{options: gitlab.Options{URL: l.GitLab.URL, CAFile: l.GitLab.CAFile}}
+	secrets := secret.New(secret.Options{Load: load})
+	w.reap = reap.Edges{AWS: group, GitLab: lab, Secrets: secrets}
 	w.edges = agent.Edges{
-		GitLab:      &lateGitLab{options: gitlab.Options{URL: l.GitLab.URL, CAFile: l.GitLab.CAFile}},
+		GitLab:      lab,
 		Metadata:    metadata,
 		AutoScaling: group,
 		Runner:      w.runner,
 		Units:       systemd.New(systemd.Options{}),
-		Secrets:     secret.New(secret.Options{Load: load}),
+		Secrets:     secrets,
 		Files:       files,
 	}
 	return w, nil

@@ -29,6 +29,7 @@ type Config struct {
 	ScaleUp        ScaleUp
 	LifecycleCheck LifecycleCheck
 	Unregister     Unregister
+	Reap           Reap
 	Log            Log
 }
 
@@ -107,6 +108,12 @@ type Unregister struct {
 	GitLabTimeout   time.Duration
 	RebootTimeout   time.Duration
 	PowerOffTimeout time.Duration
+}
+
+// Reap is the [reap] table: what the reaper needs, which runs off the instances.
+type Reap struct {
+	Token  Secret // zero: gitlab.token, where that may do it
+	Groups []string
 }
 
 // Log is the [log] table.

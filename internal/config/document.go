@@ -34,6 +34,7 @@ type outline struct {
 	ScaleUp        struct{} `toml:"scale_up"`
 	LifecycleCheck struct{} `toml:"lifecycle_check"`
 	Unregister     struct{} `toml:"unregister"`
+	Reap           struct{} `toml:"reap"`
 	Log            struct{} `toml:"log"`
 }
 

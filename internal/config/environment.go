@@ -47,9 +47,12 @@ func environment(environ []string) variables {
 
 func (env variables) get(name string) string { return env.values[name] }
 
-// suffice tells whether every required key is in the environment.
-func (env variables) suffice() bool {
-	return !slices.ContainsFunc(keys, func(k key) bool { return k.required && env.get(k.variable()) == "" })
+// suffice tells whether every required key is in the environment, but for those
+// that are done without.
+func (env variables) suffice(without []string) bool {
+	return !slices.ContainsFunc(keys, func(k key) bool {
+		return k.required && env.get(k.variable()) == "" && !slices.Contains(without, k.name)
+	})
 }
 
 // readVariables lets the environment override the file.

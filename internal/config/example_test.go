@@ -23,6 +23,9 @@ func TestExampleIsTheDefaults(t *testing.T) {
 	if len(l.GitLab.Tags) == 0 {
 		l.GitLab.Tags = nil
 	}
+	if len(l.Reap.Groups) == 0 {
+		l.Reap.Groups = nil
+	}
 	if !reflect.DeepEqual(l.Config, want) {
 		t.Errorf("got %+v\nwant %+v", l.Config, want)
 	}

@@ -13,7 +13,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add("gitlab = { url = 1 }\n[[log]]\n")
 	f.Add("[gitlab]\ntoken = \"glrt-S3cr3tS3cr3tS3cr3t0\"\n\"a.b\".c = 1979-05-27T07:32:00Z\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		l, err := assemble("shoal.toml", text, environment(nil))
+		l, err := assemble("shoal.toml", text, environment(nil), nil)
 		if err != nil {
 			if err.Error() == "" || strings.Contains(err.Error(), "glrt-S3cr3t") {
 				t.Fatalf("error %q", err)
@@ -21,7 +21,7 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		again := rewrite(l)
-		if _, err := assemble("shoal.toml", again, environment(nil)); err != nil {
+		if _, err := assemble("shoal.toml", again, environment(nil), nil); err != nil {
 			t.Fatalf("accepted, but what it wrote is not: %v\n%s", err, again)
 		}
 	})

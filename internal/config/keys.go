@@ -108,6 +108,11 @@ var keys = []key{
 	bind("unregister.poweroff_timeout", 100*time.Second, atLeast(shortestSpan), func(c *Config) *time.Duration { return &c.Unregister.PowerOffTimeout },
 		`The same where the machine is switched off. EC2 gives an instance that it stops only minutes.`),
 
+	bind("reap.token", Secret{}, optionalSecret, func(c *Config) *Secret { return &c.Reap.Token },
+		`shoal reap: where the token is that lists and deletes runners, of scope manage_runner or api. Keep it off the instances. Empty: gitlab.token in mode create; in mode token no runners are deleted, for instances leave none.`),
+	bind("reap.groups", nil, groups, func(c *Config) *[]string { return &c.Reap.Groups },
+		`shoal reap: the Auto Scaling groups whose dead it clears away. Empty: group.name.`),
+
 	bind("log.level", "info", oneOf("debug", "info", "warn", "error"), func(c *Config) *string { return &c.Log.Level },
 		`The least that is logged.`),
 	bind("log.format", "auto", oneOf("auto", "text", "json"), func(c *Config) *string { return &c.Log.Format },

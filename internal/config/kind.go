@@ -47,6 +47,17 @@ var (
 		value: func(l []string) any { return slices.Concat([]string{}, l) },
 		zero:  func(l []string) bool { return len(l) == 0 },
 	}
+	groups = kind[[]string]{
+		allowed: `a list of names such as ["ci", "ci-arm"], each on one line of at most 255 bytes, none empty or twice`,
+		from:    asList, parse: parseList, check: checkGroups,
+		value: func(l []string) any { return slices.Concat([]string{}, l) },
+		zero:  func(l []string) bool { return len(l) == 0 },
+	}
+	optionalSecret = func() kind[Secret] {
+		k := unlessZero(secret)
+		k.allowed += ", or empty"
+		return k
+	}()
 	secret = kind[Secret]{
 		allowed: "a reference to a secret: " + secretForms,
 		secret:  true,
@@ -215,6 +226,15 @@ func checkTags(list []string) string {
 	for i, t := range list {
 		if strings.TrimSpace(t) == "" || strings.Contains(t, ",") || slices.Contains(list[:i], t) {
 			return fmt.Sprintf("%s at place %d", describe(t), i+1)
+		}
+	}
+	return ""
+}
+
+func checkGroups(list []string) string {
+	for i, g := range list {
+		if strings.TrimSpace(g) == "" || len(g) > 255 || strings.ContainsFunc(g, unicode.IsControl) || slices.Contains(list[:i], g) {
+			return fmt.Sprintf("%s at place %d", describe(g), i+1)
 		}
 	}
 	return ""

@@ -16,6 +16,7 @@ const maxFile = 1 << 20
 type Source struct {
 	Path    string   // of the file; empty for SHOAL_CONFIG, then DefaultPath
 	Environ []string // NAME=value, as os.Environ has it
+	Without []string // required keys that this command does without
 }
 
 // Loaded is a valid configuration with the place each value came from.
@@ -32,13 +33,13 @@ func Load(src Source) (*Loaded, error) {
 	env := environment(src.Environ)
 	path, named := locate(src.Path, env)
 	text, err := readBounded(path)
-	if errors.Is(err, fs.ErrNotExist) && !named && env.suffice() {
+	if errors.Is(err, fs.ErrNotExist) && !named && env.suffice(src.Without) {
 		path, err = "", nil // everything needed is in the environment
 	}
 	if err != nil {
 		return nil, Problems{{Text: unreadable(path, err)}}
 	}
-	return assemble(path, text, env)
+	return assemble(path, text, env, src.Without)
 }
 
 // LoadAnyway is Load for what must go on whatever somebody wrote into the file
@@ -61,7 +62,7 @@ func LoadAnyway(src Source) (*Loaded, Problems) {
 	}
 	_ = l.readVariables(env)
 	l.Dirs, _ = directories(env)
-	if len(l.validate(problems)) > 0 {
+	if len(l.validate(problems, src.Without)) > 0 {
 		d := Default()
 		l.Init, l.Monitor, l.ScaleUp, l.Unregister, l.Runner = d.Init, d.Monitor, d.ScaleUp, d.Unregister, d.Runner
 	}
@@ -69,7 +70,7 @@ func LoadAnyway(src Source) (*Loaded, Problems) {
 }
 
 // assemble lays the environment over the file over the defaults.
-func assemble(path, text string, env variables) (*Loaded, error) {
+func assemble(path, text string, env variables, without []string) (*Loaded, error) {
 	l := &Loaded{Config: Default(), Path: path, origins: map[string]Origin{}}
 	problems := l.readText(text)
 	broken := len(problems) > 0 && problems[0].Key == "" // no TOML: what is missing may well be in it
@@ -78,7 +79,7 @@ func assemble(path, text string, env variables) (*Loaded, error) {
 	l.Dirs, problems = dirs, append(problems, wrong...)
 
 	if !broken {
-		problems = append(problems, l.validate(problems)...)
+		problems = append(problems, l.validate(problems, without)...)
 	}
 	if len(problems) > 0 {
 		return nil, problems

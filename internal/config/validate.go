@@ -10,8 +10,11 @@ import (
 
 // validate checks what no key can check alone. A key that is a problem already
 // is not complained about again, nor is anything that depends on it.
-func (l *Loaded) validate(known Problems) Problems {
+func (l *Loaded) validate(known Problems, without []string) Problems {
 	bad := map[string]bool{}
+	for _, name := range without {
+		bad[name] = !l.set(name) // nothing is to be said of what is not there
+	}
 	for _, p := range known {
 		bad[p.Key] = true
 	}
@@ -25,6 +28,11 @@ func (l *Loaded) validate(known Problems) Problems {
 		}
 	}
 	return append(l.missing(bad), problems...)
+}
+
+func (l *Loaded) set(name string) bool {
+	k, ok := findKey(name)
+	return ok && k.isSet(&l.Config)
 }
 
 // missing lists the required keys that nothing sets.

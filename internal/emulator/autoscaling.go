@@ -19,17 +19,21 @@ const (
 )
 
 // awsHandler answers for all AWS services on one port, told apart as AWS_ENDPOINT_URL
-// wants it: JSON services by their X-Amz-Target, Auto Scaling by its form.
+// wants it: JSON services by their X-Amz-Target, EC2 by what the request was signed
+// for, all else is Auto Scaling's.
 func (c *Cloud) awsHandler() http.Handler {
 	query := c.guard(ServiceAutoScaling, "", queryAction, http.HandlerFunc(c.autoScaling))
+	ec2 := c.guard(ServiceEC2, "", queryAction, http.HandlerFunc(c.ec2))
 	ssm := c.guard(ServiceSSM, "", targetOperation, http.HandlerFunc(c.ssm))
 	secrets := c.guard(ServiceSecrets, "", targetOperation, http.HandlerFunc(c.secretsManager))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch service, _, _ := strings.Cut(r.Header.Get("X-Amz-Target"), "."); service {
-		case "AmazonSSM":
+		switch service, _, _ := strings.Cut(r.Header.Get("X-Amz-Target"), "."); {
+		case service == "AmazonSSM":
 			ssm.ServeHTTP(w, r)
-		case "secretsmanager":
+		case service == "secretsmanager":
 			secrets.ServeHTTP(w, r)
+		case toEC2(r):
+			ec2.ServeHTTP(w, r)
 		default:
 			query.ServeHTTP(w, r)
 		}

@@ -1,6 +1,6 @@
 // Package emulator gives a world.World the faces of the services that Shoal
 // talks to, over HTTP on loopback and in real time: EC2 Auto Scaling with a
-// little of SSM and Secrets Manager, an instance metadata service for each
+// little of EC2, SSM and Secrets Manager, an instance metadata service for each
 // instance, and GitLab with its runners' API and job protocol.
 //
 // A [Cloud] binds only free ports of 127.0.0.1, needs nothing of the machine but
@@ -203,8 +203,8 @@ func (c *Cloud) wakePolls() {
 // waits for one. The channel is closed by Close.
 func (c *Cloud) Events() <-chan world.Event { return c.events.out }
 
-// AutoScalingURL is the endpoint for AWS_ENDPOINT_URL: Auto Scaling, SSM
-// GetParameter and Secrets Manager GetSecretValue.
+// AutoScalingURL is the endpoint for AWS_ENDPOINT_URL: Auto Scaling, EC2
+// DescribeInstances, SSM GetParameter and Secrets Manager GetSecretValue.
 func (c *Cloud) AutoScalingURL() string { return c.aws.url }
 
 // GitLabURL is GitLab's address, without a path.

@@ -10,6 +10,7 @@ import (
 // The services, as faults and call counts name them.
 const (
 	ServiceAutoScaling = "autoscaling"
+	ServiceEC2         = "ec2"
 	ServiceSSM         = "ssm"
 	ServiceSecrets     = "secretsmanager"
 	ServiceMetadata    = "imds"

@@ -159,11 +159,11 @@ func (q *question) apiRefused(f *fleet.Failure) {
 	switch status := q.answer.status; {
 	case strings.Contains(text, "insufficient_scope"), strings.Contains(text, "insufficient_granular_scope"):
 		f.Kind = fleet.Denied
-		f.Mend = "make a token with the scope " + q.needs.scope + " and put it where gitlab.token points"
+		f.Mend = "make a token with the scope " + q.needs.scope + " and put it where " + q.needs.tokenKey() + " points"
 	case status == http.StatusUnauthorized:
 		f.Kind = fleet.BadToken
 		f.Message = "the token was revoked or has expired, or never was one (" + f.Message + ")"
-		f.Mend = "make a token with the scope " + q.needs.scope + " and put it where gitlab.token points"
+		f.Mend = "make a token with the scope " + q.needs.scope + " and put it where " + q.needs.tokenKey() + " points"
 	case status == http.StatusForbidden, status == http.StatusBadRequest && strings.Contains(text, "nsufficient permissions"):
 		f.Kind, f.Mend = fleet.Denied, q.mendRole()
 	case status == http.StatusNotFound:

@@ -1,6 +1,7 @@
 package gitlab
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,8 +27,11 @@ type question struct {
 type needs struct {
 	who    holder
 	scope  string // of an API token
+	key    string // that names the token; empty for gitlab.token
 	runner fleet.NewRunner
 }
+
+func (n needs) tokenKey() string { return cmp.Or(n.key, "gitlab.token") }
 
 // holder is the kind of token that a request shows.
 type holder int
@@ -46,7 +50,7 @@ func (c *Client) ask(op string, n needs, token fleet.Token) *question {
 // an API token.
 func (q *question) do(ctx context.Context, call func(...api.RequestOptionFunc) error) error {
 	if q.token.IsZero() {
-		return &fleet.Failure{Kind: fleet.BadToken, Op: q.op, Message: "the token is empty", Mend: "look at the secret that gitlab.token names"}
+		return &fleet.Failure{Kind: fleet.BadToken, Op: q.op, Message: "the token is empty", Mend: "look at the secret that " + q.needs.tokenKey() + " names"}
 	}
 	ctx, cancel := context.WithTimeout(ctx, q.client.timeout)
 	defer cancel()

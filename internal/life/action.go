@@ -38,6 +38,7 @@ type Sleep struct{ Until time.Time }
 type Exit struct {
 	Code    ExitCode
 	Summary string // one line for a person: what came of it
+	Report  any    // what a program is told beside it; nil for nothing
 }
 
 // ExitCode is a command's exit status, as programs may rely on.
@@ -101,6 +102,30 @@ type (
 	}
 	// SetUnhealthy has the group replace the instance.
 	SetUnhealthy struct{ InstanceID string }
+)
+
+// The requests of the reaper, which an instance never makes.
+type (
+	// DescribeInstances asks EC2 itself, and is answered with a
+	// []fleet.EC2Instance: those of the ids that it knows.
+	DescribeInstances struct{ IDs []string }
+	// ListRunners is answered with a fleet.RunnerPage. Page is what the page
+	// before said of the next; empty for the first.
+	ListRunners struct {
+		Auth  fleet.Token
+		Where fleet.NewRunner // type and id alone count
+		Page  string
+	}
+	// ReadRunner is answered with a fleet.RunnerDetails.
+	ReadRunner struct {
+		Auth fleet.Token
+		ID   int64
+	}
+	// DeleteRunnerByID deletes any runner that the token may manage.
+	DeleteRunnerByID struct {
+		Auth fleet.Token
+		ID   int64
+	}
 )
 
 // The requests to GitLab, and the secret that they need.
@@ -254,6 +279,10 @@ func (FindRunners) action()        {}
 func (ResetRunnerToken) action()   {}
 func (DeleteRunner) action()       {}
 func (DeleteManager) action()      {}
+func (DescribeInstances) action()  {}
+func (ListRunners) action()        {}
+func (ReadRunner) action()         {}
+func (DeleteRunnerByID) action()   {}
 func (ReadFlags) action()          {}
 func (WriteNotice) action()        {}
 func (SetFlag) action()            {}

@@ -1,5 +1,6 @@
 // Package life holds the machines of an instance's life, one file per verb:
-// init, monitor, scale-up, lifecycle-check and unregister.
+// init, monitor, scale-up, lifecycle-check and unregister; and the reaper's,
+// which looks after what instances could not.
 //
 // A machine is a value with a pure Step: given an event and the time it returns
 // its next state and the actions that it wants carried out. It does no I/O,
@@ -141,10 +142,15 @@ const (
 func (b *backoff) next() time.Duration {
 	d := min(backoffFirst<<min(b.tries, 10), backoffMost)
 	b.tries++
+	return d/2 + b.draw(d/2)
+}
+
+// draw returns a span from none to d, from the seed.
+func (b *backoff) draw(d time.Duration) time.Duration {
 	b.seed += 0x9e3779b97f4a7c15 // splitmix64
 	z := b.seed
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 	z = (z ^ z>>27) * 0x94d049bb133111eb
 	z ^= z >> 31
-	return d/2 + time.Duration(z%uint64(d/2+1)) //nolint:gosec // between a half and fifteen seconds
+	return time.Duration(z % uint64(d+1)) //nolint:gosec // at most half a minute
 }

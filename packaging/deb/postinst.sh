@@ -25,14 +25,14 @@ systemd-tmpfiles --create shoal.conf ||
 systemctl --system daemon-reload || true
 
 if [ -n "$old" ]; then
-	# The two that watch take the new binary. The others are at work that must not
+	# Those that watch take the new binary. The others are at work that must not
 	# be disturbed; they take it the next time. With a configuration that they refuse
 	# they would stay down, and nobody would see this instance's end.
 	if in_force >/dev/null 2>&1; then
-		deb-systemd-invoke try-restart monitor-jobs.service lifecycle-check.service >/dev/null || true
-	elif systemctl --quiet is-active monitor-jobs.service lifecycle-check.service; then
-		echo 'shoal: monitor-jobs and lifecycle-check go on as the old version, since the new one refuses the configuration.' >&2
-		echo 'shoal: see "shoal config check"; then systemctl restart monitor-jobs lifecycle-check' >&2
+		deb-systemd-invoke try-restart monitor-jobs.service lifecycle-check.service shoal-reap.service >/dev/null || true
+	elif systemctl --quiet is-active monitor-jobs.service lifecycle-check.service shoal-reap.service; then
+		echo 'shoal: the daemons go on as the old version, since the new one refuses the configuration.' >&2
+		echo 'shoal: see "shoal config check"; then restart them' >&2
 	fi
 elif [ "$(systemctl show --property=ActiveState --value gitlab-runner.service)" = active ] && [ ! -e /run/shoal/registered ]; then
 	echo 'shoal: gitlab-runner goes on running; from its next start on it waits until "shoal init" has registered it' >&2

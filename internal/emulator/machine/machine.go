@@ -114,7 +114,7 @@ func (m *Machines) Boot(id string, again bool) error {
 		// folder tells whose processes are whose.
 		Instance: root, Root: root, Units: m.units(),
 		Path: append([]string{filepath.Join(root, "bin")}, filepath.SplitList(os.Getenv("PATH"))...),
-		Env:  m.env(root, id), MaxRestartSec: maxRestart,
+		Env:  m.env(root, id), MaxRestartSec: maxRestart, Disabled: []string{"shoal-reap.service"}, // runs elsewhere
 		Log: func(unit, line string) { m.Line(id, unit, line) },
 	})
 	if err != nil {

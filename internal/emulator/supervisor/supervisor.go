@@ -32,6 +32,8 @@ type Options struct {
 	// MaxRestartSec caps RestartSec=, so that a demo need not wait two minutes
 	// for gitlab-runner's; 0 means no cap.
 	MaxRestartSec time.Duration //nolint:staticcheck // named after the directive
+	// Disabled are units that Boot does not start though they could be enabled.
+	Disabled []string
 	// Log takes each line that a unit prints, and the supervisor's own with the
 	// unit they are about. It may be called by several goroutines at once, and
 	// must not call the supervisor back.
@@ -145,7 +147,7 @@ func (s *Supervisor) checkReferences() error {
 func (s *Supervisor) Boot() {
 	var set []*service
 	for _, name := range s.names() {
-		if svc := s.services[name]; slices.Contains(svc.unit.wantedBy, bootTarget) {
+		if svc := s.services[name]; slices.Contains(svc.unit.wantedBy, bootTarget) && !slices.Contains(s.options.Disabled, name) {
 			set = append(set, svc)
 		}
 	}
