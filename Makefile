@@ -32,7 +32,7 @@ BINARY ?= dist/shoal
 PACKAGES ?= dist
 DEB ?= dist/deb
 
-.PHONY: build packages deb test lint defects fuzz bench clean
+.PHONY: build packages deb test lint defects fuzz soak bench clean
 
 ## build: one static binary, dist/shoal
 build:
@@ -76,6 +76,11 @@ fuzz:
 		for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$dir"/*_test.go | cut -d' ' -f2); do \
 			echo "== $$dir $$f"; go test "./$$dir" -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s; \
 		done; done
+
+## soak: fleets under faults for SOAK, each seed another fleet; SOAKFLAGS='-seeds 0..99' for certain ones
+SOAK ?= 10m
+soak:
+	go run ./test/soak -for $(SOAK) $(SOAKFLAGS)
 
 ## bench: every benchmark
 bench:

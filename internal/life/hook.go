@@ -79,8 +79,9 @@ func (f *flow) beaten(_ Heartbeat, failure *fleet.Failure) {
 		k.on, k.refused = false, true
 		f.fails(Error, fmt.Sprintf("cannot extend hook %q: it will time out after %s", k.action.Hook, k.timeout), failure)
 	default:
-		// sooner than a whole interval: two more tries fit before the time-out
-		k.next = f.now.Add(max(k.every()/4, failure.RetryAfter))
+		// sooner than a whole interval: two more tries fit before the time-out, also
+		// where the other side asks for more patience than the hook has
+		k.next = f.now.Add(max(k.every()/4, min(failure.RetryAfter, k.every()/2)))
 		f.fails(Warn, fmt.Sprintf("heartbeat of hook %q failed, trying again", k.action.Hook), failure)
 	}
 }

@@ -77,12 +77,12 @@ func (s *Monitor) judge(o fleet.Observation, passed time.Duration) {
 	s.ails(passed)
 }
 
-// refusedSection is a section whose polls have been refused since last, and none
-// answered; empty when there is none.
+// refusedSection is a section whose polls have been refused since last; empty when
+// there is none. An answer in the same time may have come before the refusals, and
+// after three of those the runner is silent for an hour: only a later one counts.
 func refusedSection(last, o fleet.Observation) string {
 	for _, r := range o.Runners {
-		before := section(last, r.Name)
-		if r.PollsRefused > before.PollsRefused && r.PollsAnswered == before.PollsAnswered {
+		if r.PollsRefused > section(last, r.Name).PollsRefused {
 			return r.Name
 		}
 	}

@@ -196,8 +196,26 @@ func (s *LifecycleCheck) gotSpot(a *fleet.SpotAction) {
 		s.goTo(checkTarget)
 		return
 	}
-	deadline := a.Time
+	deadline := spotEnd(a.Time, s.now)
 	s.write(fleet.NoticeSpot, &deadline, fmt.Sprintf("metadata spot/instance-action: %s at %s", a.Action, a.Time.UTC().Format(time.RFC3339)))
+}
+
+const (
+	// spotLead is how long ahead EC2 tells of an interruption.
+	spotLead = 2 * time.Minute
+	// clockSlack is how wrong a clock may be and yet be believed.
+	clockSlack = 30 * time.Second
+)
+
+// spotEnd is when EC2 takes the instance. Where that would be too far from two
+// minutes ahead, this machine's clock is wrong: believed, it would have the jobs
+// killed at once, or lost with the instance.
+func spotEnd(told, now time.Time) time.Time {
+	left := told.Sub(now)
+	if left > spotLead+clockSlack || left < -clockSlack {
+		return now.Add(spotLead - clockSlack)
+	}
+	return told
 }
 
 func (s *LifecycleCheck) gotTarget(target fleet.LifecycleState) {

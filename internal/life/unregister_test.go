@@ -51,7 +51,7 @@ func TestUnregisterSpot(t *testing.T) {
 		{"a long one is reported", time.Hour, 2 * time.Minute, false, 1},
 		{"one that ignores SIGTERM is killed and reported", time.Hour, 2 * time.Minute, true, 1},
 		{"a notice of twenty seconds", time.Hour, 20 * time.Second, false, 1},
-		{"a notice of ten minutes holds first", time.Hour, 10 * time.Minute, false, 1},
+		{"a notice of more than two minutes holds first", time.Hour, 140 * time.Second, false, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := busy(t, c.job)

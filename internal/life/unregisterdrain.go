@@ -160,7 +160,7 @@ func (s *Unregister) gotHeld(o fleet.Observation) {
 		s.goTo(unregStop)
 		return
 	}
-	if !s.looksForSpot() {
+	if !s.looksForSpot() && !s.looksForGroup() {
 		s.goToAfter(unregHeld, holdPeriod)
 	}
 }
@@ -228,11 +228,7 @@ func (s *Unregister) lookAgain() {
 	if s.looksForSpot() {
 		return
 	}
-	if !s.group && !s.apart() && !s.urgent() && !s.now.Before(s.groupAt) {
-		if s.replaced || !s.replaces() {
-			s.tries = 0
-		}
-		s.lookForGroup()
+	if s.looksForGroup() {
 		return
 	}
 	pause := min(drainFirst<<min(s.looks, 10), drainMost)
@@ -241,6 +237,20 @@ func (s *Unregister) lookAgain() {
 		s.say(Info, "wait for the running jobs", s.timeLeft())
 	}
 	s.goToAfter(unregDrain, pause)
+}
+
+// looksForGroup takes the search for group and hook up again where it failed: a
+// hook that is not found is not extended, and the shortest times out before a hold
+// may end.
+func (s *Unregister) looksForGroup() bool {
+	if s.group || s.apart() || s.urgent() || s.now.Before(s.groupAt) {
+		return false
+	}
+	if s.replaced || !s.replaces() {
+		s.tries = 0
+	}
+	s.lookForGroup()
+	return true
 }
 
 // looksForSpot looks for a spot notice where one is due.
@@ -257,7 +267,7 @@ func (s *Unregister) looksForSpot() bool {
 func (s *Unregister) gotSpot(a *fleet.SpotAction) {
 	if a != nil {
 		s.spotSeen = true
-		if d := s.byOwnClock(a.Time); s.notice.Deadline == nil || d.Before(*s.notice.Deadline) {
+		if d := s.byOwnClock(spotEnd(a.Time, s.now)); s.notice.Deadline == nil || d.Before(*s.notice.Deadline) {
 			s.notice.Deadline = d
 		}
 		s.say(Warn, "EC2 takes this instance in the middle of its drain", s.timeLeft())

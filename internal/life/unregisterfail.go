@@ -144,7 +144,7 @@ func (s *Unregister) failedFind(f *fleet.Failure) {
 func (s *Unregister) failedReplace(f *fleet.Failure) {
 	s.tries++
 	switch {
-	case f.Final() || s.tries >= replaceTries:
+	case f.Final() || s.tries >= replaceTries && s.notice.Kind == fleet.NoticeSpot: // nobody else takes the others: tried for as long as it takes
 		s.replaced = true
 		s.fails(levelOf(f), "the replacement is not started early: the group starts it when the instance is gone", f)
 		s.lookForGroup()
@@ -153,7 +153,7 @@ func (s *Unregister) failedReplace(f *fleet.Failure) {
 		s.again(f)
 	default:
 		s.fails(Warn, "cannot start the replacement yet, trying again", f)
-		s.groupAt = s.now.Add(replaceAgain)
+		s.groupAt = s.now.Add(min(replaceAgain<<min(s.tries/replaceTries, 4), findAgain))
 		s.goTo(s.drainPhase())
 	}
 }

@@ -60,7 +60,7 @@ func TestQueue(t *testing.T) {
 		t.Errorf("third: %+v", h)
 	}
 	j, ok := r.Job(r.now, c)
-	if !ok || j.Status != JobRunning || j.SystemID != testMachine || j.RunnerID != h.Runner.ID || !j.StartedAt.Equal(r.now) {
+	if !ok || j.Status != JobRunning || j.SystemID != testMachine || j.RunnerID != h.RunnerID || !j.StartedAt.Equal(r.now) {
 		t.Errorf("job %+v", j)
 	}
 	r.must(r.CancelJob(r.now, d))

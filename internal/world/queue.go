@@ -13,9 +13,9 @@ type JobRequest struct {
 
 // Handout answers a JobRequest.
 type Handout struct {
-	Job    *Job   // nil: none
-	Token  string // of the job
-	Runner Runner // who asked
+	Job      *Job   // nil: none
+	Token    string // of the job
+	RunnerID int64  // who asked
 	// LastUpdate goes with an empty answer: while a runner sends it back and
 	// nothing changed, nobody looks for a job.
 	LastUpdate string
@@ -58,19 +58,18 @@ func (w *World) RequestJob(now time.Time, q JobRequest) (Handout, error) {
 	if err := w.contact(r, q.SystemID, q.Info); err != nil {
 		return Handout{}, err
 	}
-	h := Handout{LastUpdate: w.queueValue(r), Runner: r.view(w.now)}
+	h := Handout{LastUpdate: w.queueValue(r), RunnerID: r.id}
 	if r.Paused || (q.LastUpdate != "" && q.LastUpdate == h.LastUpdate) {
 		return h, nil
 	}
-	waiting := w.waitingFor(r)
-	if len(waiting) == 0 {
+	j, waiting := w.waitingFor(r)
+	if j == nil {
 		return h, nil
 	}
-	j := waiting[0]
 	w.handOut(j, r, q)
 	v := j.view()
 	h.Job, h.Token = &v, j.token
-	h.QueueSize, h.QueueDepth, h.TimeInQueue = len(waiting), 1, w.now.Sub(j.QueuedAt)
+	h.QueueSize, h.QueueDepth, h.TimeInQueue = waiting, 1, w.now.Sub(j.QueuedAt)
 	return h, nil
 }
 
@@ -90,15 +89,17 @@ func (w *World) handOut(j *job, r *runner, q JobRequest) {
 	j.expiry = w.after(ackTimeout, func() { w.enqueue(j) }) // nobody acknowledged it: the next one may
 }
 
-// waitingFor is the jobs that a runner could take, oldest first.
-func (w *World) waitingFor(r *runner) []*job {
-	var out []*job
+// waitingFor is the oldest job that a runner could take, and how many there are.
+func (w *World) waitingFor(r *runner) (oldest *job, n int) {
 	for _, j := range w.lab.waiting {
-		if r.takes(j) {
-			out = append(out, j)
+		if !r.takes(j) {
+			continue
+		}
+		if n++; oldest == nil {
+			oldest = j
 		}
 	}
-	return out
+	return oldest, n
 }
 
 func (r *runner) takes(j *job) bool {

@@ -201,11 +201,12 @@ func (w *World) runnerByID(id int64) (*runner, error) {
 func (w *World) contact(r *runner, systemID string, info ManagerInfo) error {
 	if systemID == "" {
 		systemID = noSystemID
-	} else if !systemIDForm.MatchString(systemID) {
+	}
+	i := slices.IndexFunc(r.managers, func(m *Manager) bool { return m.SystemID == systemID })
+	if i < 0 && systemID != noSystemID && !systemIDForm.MatchString(systemID) {
 		return badRequest("system_id is invalid")
 	}
 	r.contactedAt = w.now
-	i := slices.IndexFunc(r.managers, func(m *Manager) bool { return m.SystemID == systemID })
 	if i < 0 {
 		w.lab.managerIDs++
 		r.managers = append(r.managers, &Manager{ID: w.lab.managerIDs, SystemID: systemID, CreatedAt: w.now})

@@ -1,0 +1,238 @@
+package simulate
+
+import (
+	"slices"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/life"
+)
+
+// actionTimeout is how long the agent lets one action take.
+const actionTimeout = 15 * time.Second
+
+// armed is a fault at an action that has not hit yet.
+type armed struct {
+	*Fault
+	seen int // actions that it could have hit
+}
+
+// window is a fault that lasts.
+type window struct {
+	*Fault
+	in    *instance // nil: the whole fleet
+	until time.Duration
+	spent bool // it has changed something
+}
+
+// hitByWindow counts a fault that lasts, once.
+func (l *loop) hitByWindow(w *window) {
+	if !w.spent {
+		w.spent = true
+		l.hits[w.Kind]++
+	}
+}
+
+// aimed counts an action and finds the fault that hits it.
+func (l *loop) aimed(p *process, a life.Action, c class) *armed {
+	list := l.armed[p.in.number]
+	if len(list) == 0 {
+		return nil
+	}
+	name := nameOf(a)
+	hit := -1
+	for n, f := range list { // all count, whichever hits
+		if f.Verb != p.verb || f.Only != "" && f.Only != name {
+			continue
+		}
+		if f.seen++; hit < 0 && f.seen >= f.N && f.Kind.canHit(a, c) {
+			hit = n
+		}
+	}
+	if hit < 0 {
+		return nil
+	}
+	f := list[hit]
+	l.armed[p.in.number] = slices.Delete(list, hit, hit+1)
+	return f
+}
+
+// canHit tells whether a kind of fault makes sense for an action.
+func (k Kind) canHit(a life.Action, c class) bool {
+	switch k {
+	case Throttled:
+		return c == aws || c == gitlab || c == secret
+	case Unavailable, Hang:
+		return c >= metadata
+	case AnswerLost:
+		return (c >= remote || c == units) && changes(a)
+	case Slow:
+		return c >= units
+	case StaleListing:
+		_, ok := a.(life.DescribeGroup)
+		return ok
+	case Unauthorized, Garbage:
+		return c == metadata
+	case WriteFails:
+		return c == writes && writesFile(a)
+	case UnitBusy:
+		return c == units
+	}
+	return true
+}
+
+// writesFile tells whether an action needs room on a disk: removing does not.
+func writesFile(a life.Action) bool {
+	switch a := a.(type) {
+	case life.SetFlag:
+		return a.On
+	case life.RemoveRegistration:
+		return false
+	}
+	return true
+}
+
+// hitBy counts a fault that changed a result or an event.
+func (l *loop) hitBy(f *Fault, p *process, what string) {
+	l.hits[f.Kind]++
+	if p == nil {
+		l.line(l.at, "fault: %s %s", f.Kind, what)
+		return
+	}
+	l.line(l.at, "fault: i%02d %s %s: %s%s", p.in.number, p.verb, nameOf(p.action), f.Kind, orEmpty(", ", what))
+	p.in.hurt(l.at, classOf(p.action), f.Kind)
+	if _, ok := p.action.(life.CreateRunner); ok && (f.Kind == KillAfter || f.Kind == AnswerLost) {
+		p.in.orphans++
+	}
+}
+
+// delay is what faults add to the time that an action takes.
+func (l *loop) delay(p *process, c class) time.Duration {
+	var d time.Duration
+	if h := p.hit; h != nil {
+		switch h.Kind {
+		case Slow:
+			d = h.Amount
+			l.hitBy(h.Fault, p, "")
+		case Hang, AnswerLost:
+			d = patience(c)
+		}
+	}
+	for _, w := range l.windows {
+		if w.Kind == AWSSlow && c == aws || w.Kind == GitLabSlow && c == gitlab {
+			d += w.Amount
+			l.hitByWindow(w)
+			p.in.hurt(l.at, c, w.Kind)
+		}
+	}
+	return min(d, actionTimeout)
+}
+
+// patience is how long a client waits for an answer.
+func patience(c class) time.Duration {
+	if c == metadata {
+		return 5 * time.Second
+	}
+	return actionTimeout
+}
+
+// carryOut does the action, unless a fault lasts that keeps it from taking place
+// or one was aimed at it.
+func (l *loop) carryOut(p *process) (any, *fleet.Failure) {
+	a := p.action
+	c := classOf(a)
+	for _, w := range l.windows {
+		if f := l.outage(w, p, c); f != nil {
+			return nil, f
+		}
+	}
+	if h := p.hit; h != nil {
+		switch h.Kind {
+		case AnswerLost:
+			l.hitBy(h.Fault, p, "")
+			_, _ = l.do(p, a)
+			return nil, noAnswer(a)
+		case Throttled, Unavailable, Hang, Unauthorized, Garbage, WriteFails, UnitBusy:
+			l.hitBy(h.Fault, p, "")
+			return nil, failureOf(h.Fault, a, h.Kind)
+		case StaleListing:
+			return l.listing(p, h.Fault)
+		}
+	}
+	return l.do(p, a)
+}
+
+// outage is what a fault that lasts makes of an action; nil where it lets it be.
+func (l *loop) outage(w *window, p *process, c class) *fleet.Failure {
+	if w.in != nil && w.in != p.in {
+		return nil
+	}
+	kind := w.Kind
+	hits := false
+	switch kind {
+	case AWSThrottles, AWSAway:
+		hits = (c == aws || c == secret) && l.oneIn(w, p)
+	case HeartbeatsLost:
+		_, hits = p.action.(life.Heartbeat)
+	case GitLabAway:
+		hits = c == gitlab
+	case DiskFull:
+		hits = c == writes && writesFile(p.action)
+	case RunnerMute:
+		_, hits = p.action.(life.ScrapeMetrics)
+	case MetadataSick:
+		hits = c == metadata && l.oneIn(w, p)
+	}
+	if !hits {
+		return nil
+	}
+	l.hitByWindow(w)
+	p.in.hurt(l.at, c, kind)
+	l.show(l.at, "fault: i%02d %s %s: %s", p.in.number, p.verb, nameOf(p.action), kind)
+	f := failureOf(w.Fault, p.action, kind)
+	if c == metadata && of(p.key, uint64(p.gen), 6, 0)%8 == 0 { // one of them hangs
+		p.resultAt = l.at + patience(c)
+	}
+	return f
+}
+
+// oneIn tells whether a request is among the share that a window hits.
+func (l *loop) oneIn(w *window, p *process) bool {
+	return w.Count == 0 || of(p.key, uint64(p.gen), 5, 0)%100 < uint64(w.Count) //nolint:gosec // percent
+}
+
+// failureOf is what an edge returns.
+func failureOf(f *Fault, a life.Action, k Kind) *fleet.Failure {
+	op := nameOf(a)
+	switch k {
+	case Throttled:
+		return &fleet.Failure{Kind: fleet.Throttled, Op: op, Message: "rate exceeded", RetryAfter: f.Amount}
+	case AWSThrottles:
+		return &fleet.Failure{Kind: fleet.Throttled, Op: op, Message: "Throttling: Rate exceeded"}
+	case WriteFails, DiskFull:
+		return &fleet.Failure{Kind: fleet.Local, Op: op, Message: "no space left on device"}
+	case Unauthorized:
+		return &fleet.Failure{Op: op, Message: "HTTP 401 from the metadata service"}
+	case Garbage:
+		return &fleet.Failure{Op: op, Message: "the body does not parse"}
+	case Hang, RunnerMute, HeartbeatsLost:
+		return noAnswer(a)
+	case UnitBusy:
+		return &fleet.Failure{Op: op, Message: "systemctl: Connection timed out"}
+	}
+	return &fleet.Failure{Op: op, Message: "HTTP 503: unavailable"}
+}
+
+func noAnswer(a life.Action) *fleet.Failure {
+	return &fleet.Failure{Op: nameOf(a), Message: "no answer in time"}
+}
+
+// lasts tells whether a fault of this kind lasts now.
+func (l *loop) lasts(k Kind) bool {
+	for _, w := range l.windows {
+		if w.Kind == k {
+			return true
+		}
+	}
+	return false
+}

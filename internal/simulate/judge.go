@@ -1,0 +1,263 @@
+package simulate
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/world"
+)
+
+func sprintf(format string, args ...any) string { return fmt.Sprintf(format, args...) }
+
+// look is a look at the fleet once a minute: does each instance that is in
+// service work, and does capacity follow the queue?
+func (l *loop) look() {
+	l.after(lookPeriod, func() {
+		l.lookAtInstances()
+		l.lookAtQueue()
+		l.look()
+	})
+}
+
+const (
+	lookPeriod = time.Minute
+	// leakSlack is what a replacement may take beyond its patience.
+	leakSlack = 12 * time.Minute
+	// starved is how long a job may wait while the group could grow.
+	starved = 25 * time.Minute
+)
+
+// troubled tells whether something that all share keeps the fleet from mending
+// itself.
+func (l *loop) troubled() bool {
+	if l.suspended > 0 || l.tokenTrouble {
+		return true
+	}
+	for _, w := range l.windows {
+		switch w.Kind {
+		case AWSThrottles, AWSAway, GitLabAway, MetadataSick:
+			return true
+		}
+	}
+	return false
+}
+
+func (l *loop) lookAtInstances() {
+	troubled := l.troubled()
+	ill := 0
+	for _, i := range l.instances {
+		if !i.inService || i.dead {
+			continue
+		}
+		if l.canPoll(i, true) {
+			i.trulyAt = l.at
+		}
+		if l.works(i) {
+			i.workedAt = l.at
+			continue
+		}
+		if troubled || i.flags.Notice != nil || i.down != fleet.NotGoingDown || !i.up || l.sharedIllness(i) || i.hurtSince(l.at-2*lookPeriod, DiskFull) > 0 {
+			i.workedAt += lookPeriod
+			continue
+		}
+		ill++
+	}
+	for _, i := range l.instances {
+		most := unhealthyAfter + leakSlack + time.Duration(ill+len(l.condemned))*12*time.Minute
+		if i.inService && !i.dead && l.at-i.workedAt > most {
+			l.breaks("leak", "i%02d has not worked for %s: %s", i.number, l.at-i.workedAt, l.whyNot(i))
+			i.workedAt = l.at + 10*time.Hour
+		}
+	}
+}
+
+// works tells whether a runner could get jobs.
+func (l *loop) works(i *instance) bool { return l.whyNot(i) == "" }
+
+func (l *loop) whyNot(i *instance) string {
+	r := &i.runner
+	switch {
+	case r.state != runnerActive:
+		return "its runner does not run"
+	case r.quitting:
+		if len(r.jobs) > 0 {
+			return "" // it ends its jobs
+		}
+		return "its runner is stopping"
+	case len(r.jobs) > 0:
+		return ""
+	}
+	if !l.canPoll(i, false) {
+		return "none of its sections can poll"
+	}
+	return ""
+}
+
+// canPoll tells whether GitLab would answer one of its sections, or all of them.
+func (l *loop) canPoll(i *instance, all bool) bool {
+	able := 0
+	for _, s := range i.runner.sections {
+		if !s.removed && s.disabledUntil <= l.at && l.knows(s.token) {
+			able++
+		}
+	}
+	return able > 0 && (!all || able == len(i.runner.sections))
+}
+
+// sharedIllness tells whether the reason is GitLab's, the token's or the
+// operator's.
+func (l *loop) sharedIllness(i *instance) bool {
+	if l.tokenEver && (i.refused || l.mode == fleet.ModeToken && i.runner.state == runnerActive) {
+		return true
+	}
+	for _, s := range i.runner.sections { // disabled for an hour, and its token is good
+		if s.disabledUntil > l.at && l.knows(s.token) {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *loop) knows(token string) bool {
+	_, err := l.world.QueueValue(l.now, token)
+	return err == nil
+}
+
+// lookAtQueue: a job that waits for long while all are busy and the group could
+// grow is a queue that nobody follows.
+func (l *loop) lookAtQueue() {
+	for len(l.queuedJobs) > 0 {
+		q := l.queuedJobs[0]
+		if j := l.jobs[q.id]; j == nil || j.got < q.at {
+			break
+		}
+		l.queuedJobs = l.queuedJobs[1:]
+	}
+	if len(l.queuedJobs) == 0 || l.at-l.queuedJobs[0].at < starved || l.troubled() || l.at-l.calmAt < starved {
+		return
+	}
+	g := l.world.Groups(l.now, groupName)[0]
+	if g.Desired >= g.Max || l.mode == fleet.ModeToken && l.tokenEver { // those that have the old token look idle, and take nothing
+		return
+	}
+	saturated := 0
+	for _, i := range l.instances {
+		switch {
+		case !i.inService || i.dead || !l.works(i) || i.runner.quitting:
+		case len(i.runner.jobs) < l.slots:
+			return
+		case i.flags.Notice == nil:
+			saturated++
+		}
+	}
+	if saturated > 0 && g.Desired < g.Max {
+		q := l.queuedJobs[0]
+		l.breaks("queue", "job %d waits for %s, %d instances are saturated, desired is %d of %d", q.id, l.at-q.at, saturated, g.Desired, g.Max)
+		l.queuedJobs = l.queuedJobs[1:]
+	}
+}
+
+// judge is at the end of a run.
+func (l *loop) judge() {
+	if l.ended {
+		return
+	}
+	r := l.world.Records(l.now)
+	l.judgeRunners(r)
+	l.judgeJobs(r)
+	l.judgeBudget()
+	l.line(l.at, "end: digest %016x", l.digest)
+}
+
+// judgeRunners looks for what stays behind in GitLab.
+func (l *loop) judgeRunners(r world.Records) {
+	runners := map[string]int{}
+	for _, x := range r.Runners {
+		if id, ours := strings.CutPrefix(x.Description, groupName+"/"); ours {
+			runners[id]++
+		}
+	}
+	managed := map[string]bool{}
+	for _, x := range r.Runners {
+		for _, m := range x.Managers {
+			managed[m.SystemID] = true
+		}
+	}
+	for _, i := range l.instances {
+		n := runners[i.id]
+		switch {
+		case l.mode == fleet.ModeToken && i.endedCleanly() && managed[i.system] && !l.tokenEver && !i.gitlabHurt():
+			l.breaks("ghost", "i%02d has ended cleanly (%s) and its manager record stays", i.number, i.death)
+		case l.mode == fleet.ModeCreate && i.endedCleanly() && n > 0 && !i.gitlabHurt() && (i.orphans == 0 || l.mayList && !l.tokenEver):
+			l.breaks("ghost", "i%02d has ended cleanly (%s) and %d runners stay", i.number, i.death, n)
+		case l.mode == fleet.ModeCreate && n > l.sections && !l.tokenEver && l.mayList:
+			l.breaks("ghost", "i%02d has %d runners for %d sections", i.number, n, l.sections)
+		}
+	}
+}
+
+// endedCleanly tells whether the instance had the time to unregister.
+func (i *instance) endedCleanly() bool {
+	switch {
+	case i.detachedAt > 0 && !i.dead:
+		return i.l.at-i.detachedAt > 90*time.Minute
+	case !i.dead || i.hookOver:
+		return false
+	case i.death == world.ReasonCrash:
+		return i.poweredOff && i.hurtSince(i.downAt-time.Second) <= 1
+	case i.spotDeadline > 0:
+		return i.spotDeadline-i.spotAt >= time.Minute && i.hurtSince(i.spotAt-time.Minute, lasting...) == 0 && i.hurtSince(i.diedAt-45*time.Second) == 0
+	case i.death == world.ReasonLaunchTimeout:
+		return false
+	}
+	return true
+}
+
+// gitlabHurt tells whether GitLab was not to be had in the instance's last minutes.
+func (i *instance) gitlabHurt() bool {
+	return i.hurtSince(i.diedAt-10*time.Minute, GitLabAway, GitLabSlow) > 0
+}
+
+// judgeJobs holds GitLab's records against what the loop saw.
+func (l *loop) judgeJobs(r world.Records) {
+	for _, j := range r.Jobs {
+		k := l.jobs[j.ID]
+		switch {
+		case k == nil:
+		case j.Status == world.JobRunning && k.fate != jobRuns && k.fate != jobLost && k.fate != jobGone && k.fate != jobHanded:
+			l.breaks("job", "job %d hangs in GitLab though its runner reported it", j.ID)
+		case (k.fate == jobFinished || k.fate == jobInterrupted) && !j.Status.Finished():
+			l.breaks("job", "job %d is %s in GitLab though it has ended", j.ID, j.Status)
+		}
+	}
+}
+
+// What the machines of one instance may ask for: so much for a life, and so much
+// an hour, troubles among it.
+const (
+	callsALife  = 200
+	callsAnHour = 400
+)
+
+func (l *loop) judgeBudget() {
+	for _, i := range l.instances {
+		end := l.at
+		if i.dead {
+			end = i.diedAt
+		}
+		hours := (end - i.launchedAt).Hours()
+		if most := callsALife + int(callsAnHour*hours); i.callsAWS-i.heartbeats > most || i.callsGitLab > most {
+			l.breaks("budget", "i%02d made %d calls to AWS beside heartbeats and %d to GitLab in %.1f hours", i.number, i.callsAWS-i.heartbeats, i.callsGitLab, hours)
+		}
+		shortest := l.endHook
+		if l.launchHook > 0 {
+			shortest = min(shortest, l.launchHook)
+		}
+		// One in a third of the time-out; a failed one is tried again four times as soon.
+		if most := 60 + int(2*hours*3*time.Hour.Seconds()/shortest.Seconds()); i.heartbeats > most {
+			l.breaks("budget", "i%02d made %d heartbeats in %.1f hours", i.number, i.heartbeats, hours)
+		}
+	}
+}

@@ -1,0 +1,84 @@
+package simulate
+
+// Kind is a kind of fault.
+type Kind string
+
+// Faults at an effect boundary: they hit the action that the schedule names, or
+// the first after it that they can hit.
+const (
+	KillBefore   Kind = "kill before"   // the process is killed before the effect
+	KillAfter    Kind = "kill after"    // after the effect, before its result is told
+	Throttled    Kind = "throttled"     // AWS or GitLab ask to wait
+	Unavailable  Kind = "unavailable"   // 5xx; nothing took place
+	AnswerLost   Kind = "answer lost"   // it took place, and the answer did not come in time
+	Slow         Kind = "slow"          // it takes seconds
+	Hang         Kind = "hang"          // no answer until the time-out; nothing took place
+	StaleListing Kind = "stale listing" // a description that is older than it should be
+	Unauthorized Kind = "unauthorized"  // the metadata service answers 401
+	Garbage      Kind = "garbage"       // a body that does not parse
+	WriteFails   Kind = "write fails"   // no room for this file
+	UnitBusy     Kind = "unit busy"     // systemd does not answer
+)
+
+// Faults that last.
+const (
+	AWSThrottles   Kind = "aws throttles"
+	AWSAway        Kind = "aws away"
+	AWSSlow        Kind = "aws slow"
+	AWSStale       Kind = "aws stale"       // listings are old
+	HeartbeatsLost Kind = "heartbeats lost" // of one instance: its hooks may time out
+	GitLabAway     Kind = "gitlab away"
+	GitLabSlow     Kind = "gitlab slow"
+	MetadataSick   Kind = "metadata sick" // a share of the requests: 401, 5xx, garbage, hangs
+	DiskFull       Kind = "disk full"
+	TokenRevoked   Kind = "token revoked" // the shared one; in mode create the one that makes runners
+	TokenRotated   Kind = "token rotated" // in GitLab at once, in the secret store later
+)
+
+// What happens to an instance.
+const (
+	Spot        Kind = "spot"         // two minutes' notice
+	SpotLate    Kind = "late notice"  // the metadata tell of it with less than a minute left
+	SpotAgain   Kind = "spot, twice"  // together with a rebalance recommendation and the group's own choice
+	Rebalance   Kind = "rebalance"    // a recommendation alone
+	Maintenance Kind = "maintenance"  // an instance retirement
+	Crash       Kind = "crash"        // gone without a word
+	Reboot      Kind = "reboot"       //
+	SoftReboot  Kind = "soft-reboot"  // /run stays
+	PowerOff    Kind = "power-off"    //
+	RunnerKill  Kind = "runner kill"  // gitlab-runner dies by SIGKILL
+	RunnerMute  Kind = "runner mute"  // its metrics hang for a while
+	ClockJump   Kind = "clock jump"   // the wall clock is set
+	UnitRestart Kind = "unit restart" // systemctl restart of the daemons: an upgrade
+)
+
+// What an operator does.
+const (
+	DesiredZero   Kind = "desired 0"
+	Refresh       Kind = "refresh"
+	Suspend       Kind = "suspend"
+	DeleteRunners Kind = "delete runners"
+	Standby       Kind = "standby"
+	Detach        Kind = "detach"
+	ScaleInByHand Kind = "scale in by hand"
+	BoundsChange  Kind = "bounds change"
+)
+
+// Kinds are all kinds, in the order of the documents.
+func Kinds() []Kind {
+	return []Kind{
+		KillBefore, KillAfter, Throttled, Unavailable, AnswerLost, Slow, Hang, StaleListing, Unauthorized, Garbage, WriteFails, UnitBusy,
+		AWSThrottles, AWSAway, AWSSlow, AWSStale, HeartbeatsLost, GitLabAway, GitLabSlow, MetadataSick, DiskFull, TokenRevoked, TokenRotated,
+		Spot, SpotLate, SpotAgain, Rebalance, Maintenance, Crash, Reboot, SoftReboot, PowerOff, RunnerKill, RunnerMute, ClockJump, UnitRestart,
+		DesiredZero, Refresh, Suspend, DeleteRunners, Standby, Detach, ScaleInByHand, BoundsChange,
+	}
+}
+
+// atAction tells whether a fault of this kind hits one action.
+func (k Kind) atAction() bool {
+	switch k {
+	case KillBefore, KillAfter, Throttled, Unavailable, AnswerLost, Slow, Hang, StaleListing, Unauthorized, Garbage, WriteFails, UnitBusy:
+		return true
+	}
+	return false
+}

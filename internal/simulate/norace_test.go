@@ -1,0 +1,6 @@
+//go:build !race
+
+package simulate
+
+// seeds are those that every change is held against.
+const seeds = 12

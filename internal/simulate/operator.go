@@ -1,0 +1,255 @@
+package simulate
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/world"
+)
+
+// plan arms a fault, or has it begin at its time.
+func (l *loop) plan(f *Fault) {
+	if f.Kind.atAction() {
+		l.armed[f.Instance] = append(l.armed[f.Instance], &armed{Fault: f})
+		return
+	}
+	l.after(f.At, func() { l.strike(f) })
+}
+
+// strike is the beginning of a fault at a time.
+func (l *loop) strike(f *Fault) {
+	var i *instance
+	if f.Instance > 0 {
+		if i = l.pickAlive(f.Instance); i == nil {
+			return
+		}
+	}
+	switch f.Kind {
+	case AWSThrottles, AWSAway, AWSSlow, AWSStale, HeartbeatsLost, GitLabAway, GitLabSlow, MetadataSick, DiskFull, RunnerMute:
+		l.open(f, i)
+	case TokenRevoked, TokenRotated:
+		l.tokenFault(f)
+	case DesiredZero, Refresh, Suspend, DeleteRunners, Standby, Detach, ScaleInByHand, BoundsChange:
+		l.byHand(f, i)
+	default:
+		l.strikeInstance(f, i)
+	}
+}
+
+// open begins a fault that lasts. None outlives the troubled time: afterwards
+// the fleet is to mend itself.
+func (l *loop) open(f *Fault, i *instance) {
+	w := &window{Fault: f, in: i, until: min(l.at+f.For, l.quietAt+5*time.Minute)}
+	l.windows = append(l.windows, w)
+	who := "everywhere"
+	if i != nil {
+		who = i.id
+	}
+	l.line(l.at, "fault begins: %s %s until %s", f.Kind, who, clock(w.until))
+	l.after(max(0, w.until-l.at), func() {
+		l.line(l.at, "fault ends: %s %s", f.Kind, who)
+		l.windows = slices.DeleteFunc(l.windows, func(o *window) bool { return o == w })
+		l.calmAt = l.at
+	})
+}
+
+// strikeInstance is what happens to one instance.
+func (l *loop) strikeInstance(f *Fault, i *instance) {
+	l.hitBy(f, nil, i.id)
+	i.hurt(l.at, local, f.Kind)
+	w := l.world
+	switch f.Kind {
+	case Spot:
+		_ = w.Interrupt(l.now, i.id, 0)
+	case SpotLate:
+		_ = w.Interrupt(l.now, i.id, f.Amount)
+	case SpotAgain:
+		_ = w.RecommendRebalance(l.now, i.id)
+		_ = w.Interrupt(l.now, i.id, 0)
+		_, _ = w.Terminate(l.now, i.id, false)
+	case Rebalance:
+		_ = w.RecommendRebalance(l.now, i.id)
+	case Maintenance:
+		_ = w.ScheduleMaintenance(l.now, i.id, world.Maintenance{Code: "instance-retirement", Description: "hardware", NotBefore: l.now.Add(24 * time.Hour)})
+	case Crash:
+		_ = w.Crash(l.now, i.id)
+	case Reboot, SoftReboot:
+		i.soft = f.Kind == SoftReboot
+		i.goDown(fleet.Reboot)
+	case PowerOff:
+		i.poweredOff = i.poweredOff || i.down == fleet.NotGoingDown // a reboot goes on as one
+		i.goDown(fleet.PowerOff)
+	case RunnerKill:
+		if i.runner.state == runnerActive {
+			i.runner.kill()
+		}
+	case ClockJump:
+		i.offset += f.Amount
+		i.changedFlags()
+	case UnitRestart:
+		for _, u := range []unitID{unitCheck, unitMonitor} {
+			if u := &i.units[u]; u.state == unitRunning {
+				u.stop()
+				u.start()
+			}
+		}
+	}
+}
+
+// tokenFault takes the fleet's token away, for a while.
+func (l *loop) tokenFault(f *Fault) {
+	if l.tokenTrouble || l.at+f.For > l.quietAt {
+		return
+	}
+	l.tokenTrouble, l.tokenEver = true, true
+	l.hitBy(f, nil, "")
+	mend := l.revoke(f.Kind == TokenRotated)
+	l.after(f.For, func() {
+		l.line(l.at, "fault ends: %s", f.Kind)
+		mend()
+		l.tokenTrouble = false
+		l.calmAt = l.at
+	})
+}
+
+// revoke makes the token worthless, and returns what mends it: the same token
+// is taken again, or, where it was rotated, the new one stands in the store.
+func (l *loop) revoke(rotated bool) func() {
+	l.tokens.serial++
+	if l.mode != fleet.ModeToken {
+		l.world.RevokeAccessToken(l.tokens.right)
+		return func() {
+			if rotated {
+				l.tokens.right = "glpat-create-" + strconv.Itoa(l.tokens.serial)
+				l.tokens.stored = l.tokens.right
+			}
+			l.allowToken()
+		}
+	}
+	if rotated {
+		t, err := l.world.ResetTokenByID(l.now, adminToken, l.tokens.shared)
+		if err == nil {
+			l.tokens.right = t.Token
+		}
+		return func() { l.tokens.stored = l.tokens.right }
+	}
+	_ = l.world.DeleteRunner(l.now, adminToken, l.tokens.shared)
+	old := l.tokens.right
+	return func() {
+		t := l.world.AddRunner(l.now, l.sharedRunner(old))
+		l.tokens.shared, l.tokens.right = t.ID, t.Token
+	}
+}
+
+// byHand is what an operator does.
+func (l *loop) byHand(f *Fault, i *instance) {
+	w := l.world
+	l.moved = true
+	g := w.Groups(l.now, groupName)[0]
+	id := ""
+	if i != nil {
+		id = i.id
+	}
+	switch f.Kind {
+	case DesiredZero:
+		zero := 0
+		if w.UpdateGroup(l.now, groupName, world.GroupUpdate{Min: &zero, Desired: &zero}) == nil {
+			l.hitBy(f, nil, "")
+			l.after(f.For, func() { l.setBounds(l.low, l.high) })
+		}
+	case BoundsChange:
+		high := max(l.low, g.Max-f.Count)
+		if w.UpdateGroup(l.now, groupName, world.GroupUpdate{Max: &high}) == nil {
+			l.hitBy(f, nil, "")
+			l.after(f.For, func() { l.setBounds(l.low, l.high) })
+		}
+	case ScaleInByHand:
+		if w.SetDesired(l.now, groupName, max(g.Min, g.Desired-f.Count)) == nil {
+			l.hitBy(f, nil, "")
+		}
+	case Suspend:
+		l.suspend(f)
+	case Refresh:
+		l.hitBy(f, nil, "")
+		l.refresh(f)
+	case DeleteRunners:
+		l.deleteRunners(f)
+	case Standby:
+		if _, err := w.EnterStandby(l.now, groupName, g.Desired > g.Min, id); err == nil {
+			l.hitBy(f, nil, id)
+			l.after(f.For, func() { _, _ = w.ExitStandby(l.now, groupName, id) })
+		}
+	case Detach:
+		if _, err := w.Detach(l.now, groupName, g.Desired > g.Min, id); err == nil {
+			l.hitBy(f, nil, id)
+			i.detachedAt = l.at
+		}
+	}
+}
+
+func (l *loop) setBounds(low, high int) {
+	l.moved = true
+	_ = l.world.UpdateGroup(l.now, groupName, world.GroupUpdate{Min: &low, Max: &high})
+}
+
+// suspend keeps the group from acting for a while.
+func (l *loop) suspend(f *Fault) {
+	var processes []string
+	for n, p := range []string{"Launch", "Terminate", "ReplaceUnhealthy"} {
+		if f.Count>>n&1 == 1 {
+			processes = append(processes, p)
+		}
+	}
+	if l.world.Suspend(l.now, groupName, processes...) != nil {
+		return
+	}
+	l.hitBy(f, nil, "")
+	l.suspended++
+	l.after(f.For, func() {
+		l.suspended--
+		l.calmAt = l.at
+		if l.suspended == 0 {
+			_ = l.world.Resume(l.now, groupName)
+		}
+	})
+}
+
+// refresh replaces every instance that is idle, a few at a time, and waits at
+// most an hour for the busy ones, as an instance refresh does.
+func (l *loop) refresh(f *Fault) {
+	end := l.at + f.For
+	l.template++
+	version := strconv.Itoa(1 + l.template)
+	_ = l.world.UpdateGroup(l.now, groupName, world.GroupUpdate{TemplateVersion: &version})
+	var round func()
+	round = func() {
+		if l.at >= end {
+			return
+		}
+		left := 0
+		for _, i := range l.world.Groups(l.now, groupName)[0].Instances {
+			if i.TemplateVersion != version && i.State == world.InService && !i.Protected && left < 2 {
+				_, _ = l.world.Terminate(l.now, i.ID, false)
+				left++
+			}
+		}
+		l.after(time.Minute, round)
+	}
+	round()
+}
+
+// deleteRunners deletes runners in GitLab by hand.
+func (l *loop) deleteRunners(f *Fault) {
+	if l.mode == fleet.ModeToken {
+		return // that would be the token revoked
+	}
+	all := l.world.AllRunners(l.now)
+	for n := range min(f.Count, len(all)) {
+		r := all[(f.Instance+n*7)%len(all)]
+		if l.world.DeleteRunner(l.now, adminToken, r.ID) == nil {
+			l.hitBy(f, nil, r.Description)
+		}
+	}
+}

@@ -1,0 +1,253 @@
+package simulate
+
+import (
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/life"
+)
+
+// process is one run of a command: a machine, and the action that it waits for.
+type process struct {
+	unit   *unit
+	in     *instance
+	verb   string
+	step   stepper
+	key    uint64 // draws for this process
+	gen    uint32 // of its steps: turns of an earlier one are void
+	offset time.Duration
+	begun  time.Duration
+
+	action   life.Action
+	value    any
+	failure  *fleet.Failure
+	hit      *armed // the fault that hits the action
+	resultAt time.Duration
+	asleep   bool
+	asked    bool // to stop
+	exited   bool
+
+	second  time.Duration // spinning: actions within this second
+	actions int
+
+	unsaved int // runners made and not yet on disk
+
+	heard
+}
+
+// stepper hides the machine's type.
+type stepper interface {
+	step(e life.Event, now time.Time) []life.Action
+}
+
+type machine[S life.Machine[S]] struct{ m S }
+
+func (h *machine[S]) step(e life.Event, now time.Time) []life.Action {
+	next, actions := h.m.Step(e, now)
+	h.m = next
+	return actions
+}
+
+var (
+	started     life.Event = life.Started{}
+	woke        life.Event = life.Woke{}
+	interrupted life.Event = life.Interrupted{}
+)
+
+// begin starts a command.
+func (l *loop) begin(u *unit, verb string) *process {
+	i := u.in
+	l.serial++
+	p := &process{unit: u, in: i, verb: verb, key: of(l.seed, uint64(i.number), uint64(u.id)<<8|uint64(len(verb)), i.runs(verb)), offset: i.offset, begun: l.at} //nolint:gosec // small
+	seed := p.key
+	switch {
+	case verb == verbShutdown:
+		p.step = &machine[life.Unregister]{life.NewUnregister(l.unregisterSettings(seed, true))}
+	case u.id == unitInit:
+		p.step = &machine[life.Init]{life.NewInit(l.initSettings(seed))}
+	case u.id == unitCheck:
+		p.step = &machine[life.LifecycleCheck]{life.NewLifecycleCheck(life.LifecycleCheckSettings{Period: 5 * time.Second, LeaveOnRebalance: l.number()%2 == 0, LeaveOnMaintenance: true, Seed: seed})}
+	case u.id == unitMonitor:
+		p.step = &machine[life.Monitor]{life.NewMonitor(l.monitorSettings(seed))}
+	case u.id == unitScaleUp:
+		p.step = &machine[life.ScaleUp]{life.NewScaleUp(life.ScaleUpSettings{Period: 5 * time.Second, BlindAfter: 10 * time.Second, Seed: seed})}
+	default:
+		p.step = &machine[life.Unregister]{life.NewUnregister(l.unregisterSettings(seed, false))}
+	}
+	if verb != "lifecycle-check" && verb != "monitor" {
+		l.line(l.at, "i%02d %s starts", i.number, verb)
+	}
+	gen := p.gen
+	l.after(within(of(p.key, 2, 0, 0), 5*time.Millisecond, 60*time.Millisecond), func() {
+		if p.gen == gen && !p.exited {
+			l.feed(p, started)
+		}
+	})
+	return p
+}
+
+// number is the fleet's draw for what all its instances have alike.
+func (l *loop) number() uint64 { return of(l.seed, 3, 0, 0) }
+
+// gone voids everything that the process still wanted.
+func (p *process) gone() {
+	p.gen++
+	p.exited = true
+	p.in.orphans += p.unsaved
+	p.unsaved = 0
+}
+
+// clock is what time it is for this process. A wall clock that is set moves
+// nothing within a process: its own readings are monotonic.
+func (p *process) clock() time.Time { return p.in.l.now.Add(p.offset) }
+
+// feed tells a machine an event and plans what it wants.
+func (l *loop) feed(p *process, e life.Event) {
+	p.gen++
+	effect := l.stepOf(p, e)
+	if _, exit := effect.(life.Exit); p.asked && !exit {
+		effect = l.stepOf(p, interrupted)
+	}
+	p.asleep = false
+	switch a := effect.(type) {
+	case life.Sleep:
+		p.asleep = true
+		l.turnOf(p, a.Until.Sub(epoch)-p.offset, turnWake)
+	case life.Exit:
+		l.exit(p, a)
+	default:
+		l.ask(p, effect)
+	}
+}
+
+// stepOf has a machine take one step, and says what it says.
+func (l *loop) stepOf(p *process, e life.Event) life.Action {
+	l.steps++
+	actions := p.step.step(e, p.clock())
+	last := len(actions) - 1
+	for _, a := range actions[:last] {
+		l.say(p, a.(life.Say))
+	}
+	return actions[last]
+}
+
+// interrupt is SIGTERM to a process: what is under way is finished first.
+func (l *loop) interrupt(p *process) {
+	if p.asked || p.exited {
+		return
+	}
+	p.asked = true
+	if p.asleep {
+		l.feed(p, woke)
+	}
+}
+
+// exit ends a process by its own will.
+func (l *loop) exit(p *process, x life.Exit) {
+	p.gone()
+	l.line(l.at, "i%02d %s exits %d: %s", p.in.number, p.verb, int(x.Code), x.Summary)
+	if shows(x.Summary) {
+		l.breaks("secret", "i%02d %s shows a token: %s", p.in.number, p.verb, x.Summary)
+	}
+	p.in.exits(p, x)
+	if p.verb == verbShutdown {
+		p.unit.stopEnded()
+		return
+	}
+	p.unit.mainEnded(x.Code, false)
+}
+
+// kill is SIGKILL.
+func (l *loop) kill(p *process) {
+	p.gone()
+	l.line(l.at, "i%02d %s is killed", p.in.number, p.verb)
+	if p.verb == verbShutdown {
+		p.unit.stopEnded()
+		return
+	}
+	p.unit.mainEnded(0, true)
+}
+
+// spins is how many actions within one second are too many: the busiest machine
+// takes a look every 20 ms and a few steps between two looks.
+const spins = 400
+
+// ask plans the effect of an action.
+func (l *loop) ask(p *process, a life.Action) {
+	p.action = a
+	if second := l.at / time.Second; second != p.second {
+		p.second, p.actions = second, 0
+	}
+	if p.actions++; p.actions == spins {
+		l.breaks("spin", "i%02d %s takes %d actions within a second, the last %T", p.in.number, p.verb, spins, a)
+		l.ended = true
+	}
+	class := classOf(a)
+	draw := of(p.key, uint64(p.gen), 4, 0)
+	usual := class.latency(draw)
+	p.hit = l.aimed(p, a, class)
+	latency := usual + l.delay(p, class)
+	l.note(l.at, p.key^uint64(p.gen))
+	switch {
+	case class >= remote: // the effect takes place while the answer is under way
+		p.resultAt = l.at + latency
+		l.turnOf(p, l.at+time.Duration(float64(latency)*share(mix(draw))), turnEffect)
+		return
+	case latency > usual: // it is the answer that is late
+		p.resultAt = l.at + latency
+		l.turnOf(p, l.at+usual, turnEffect)
+		return
+	}
+	p.resultAt = 0
+	l.turnOf(p, l.at+latency, turnEffect)
+}
+
+// effect carries the action out, or what a fault makes of it.
+func (l *loop) effect(p *process) {
+	h := p.hit
+	if h != nil && h.Kind == KillBefore {
+		l.hitBy(h.Fault, p, "")
+		l.kill(p)
+		return
+	}
+	p.value, p.failure = l.carryOut(p)
+	if p.exited { // what it did ended the machine, or this process
+		return
+	}
+	if p.resultAt > l.at {
+		l.turnOf(p, p.resultAt, turnResult)
+		return
+	}
+	l.tell(p)
+}
+
+// tell gives a machine the answer to its action.
+func (l *loop) tell(p *process) {
+	if h := p.hit; h != nil && h.Kind == KillAfter {
+		l.hitBy(h.Fault, p, "")
+		l.kill(p)
+		return
+	}
+	value := p.value
+	if p.failure != nil {
+		value = nil
+	} else {
+		p.hear(value)
+	}
+	a, f := p.action, p.failure
+	p.action, p.value, p.failure, p.hit = nil, nil, nil, nil
+	l.feed(p, life.Result{Action: a, Value: value, Failure: f})
+}
+
+// say takes a decision of a machine in.
+func (l *loop) say(p *process, s life.Say) {
+	text := s.Decision.String()
+	if s.Err != nil {
+		text += ": " + s.Err.Error()
+	}
+	if shows(text) {
+		l.breaks("secret", "i%02d %s shows a token: %s", p.in.number, p.verb, text)
+	}
+	p.in.hears(p, s)
+	l.line(l.at, "i%02d %s %s: %s", p.in.number, p.verb, s.Level, text)
+}

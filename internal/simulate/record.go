@@ -1,0 +1,427 @@
+package simulate
+
+import (
+	"strings"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/life"
+	"github.com/shoal-ci/shoal/internal/world"
+)
+
+// record is what the loop itself saw, for the judge.
+type record struct {
+	hits        map[Kind]int
+	broken      []Broken
+	finished    int
+	interrupted int
+	lost        int
+	gone        int
+	callsAWS    int // of the machines
+	callsGitLab int
+	pollsGitLab int // of the runners
+
+	waiting      int // jobs
+	queuedJobs   []queuedJob
+	calmAt       time.Duration // the last fault that lasts ended
+	tokenTrouble bool
+	tokenEver    bool
+	template     int
+	condemned    []condemnation
+}
+
+type queuedJob struct {
+	id int64
+	at time.Duration
+}
+
+type condemnation struct {
+	at time.Duration
+	in *instance
+}
+
+// instanceRecord is what the loop saw of one instance.
+type instanceRecord struct {
+	downAt       time.Duration // the operating system began to shut down
+	death        world.Reason
+	poweredOff   bool
+	noticeAt     time.Duration // a notice was written
+	noticeKind   fleet.NoticeKind
+	spotAt       time.Duration
+	spotDeadline time.Duration
+	detachedAt   time.Duration
+
+	launchWait time.Duration // since when its launch hook waits
+	endWait    time.Duration // since when its termination hook waits
+	inService  bool
+	serviceAt  time.Duration
+	workedAt   time.Duration // shared trouble does not count
+	trulyAt    time.Duration // it worked
+
+	callsAWS    int
+	heartbeats  int // among them
+	callsGitLab int
+	warnedAt    time.Duration // a line of level warn or error by init or unregister
+	hurts       []hurt
+	orphans     int // runners made whose answer no process was told
+	starts      map[string]uint64
+	completing  bool
+	refused     bool // init was, for good
+	hookOver    bool // its termination hook timed out, and that is excused
+}
+
+type hurt struct {
+	at    time.Duration
+	class class
+	kind  Kind
+}
+
+// breaks notes a promise that does not hold.
+func (l *loop) breaks(promise, format string, args ...any) {
+	l.line(l.at, "BROKEN "+promise+": "+format, args...)
+	if len(l.broken) < 50 {
+		l.broken = append(l.broken, Broken{Promise: promise, At: l.at, What: sprintf(format, args...)})
+	}
+}
+
+// hurt notes that a fault hit this instance.
+func (i *instance) hurt(at time.Duration, c class, k Kind) {
+	if n := len(i.hurts); n > 0 && i.hurts[n-1].kind == k && i.hurts[n-1].class == c && at-i.hurts[n-1].at < time.Second {
+		i.hurts[n-1].at = at
+		return
+	}
+	i.hurts = append(i.hurts, hurt{at, c, k})
+}
+
+// hurtSince counts the faults since a time, of these kinds where some are given.
+func (i *instance) hurtSince(from time.Duration, kinds ...Kind) int {
+	n := 0
+	for _, h := range i.hurts {
+		if h.at < from {
+			continue
+		}
+		for _, k := range kinds {
+			if k == h.kind {
+				n++
+			}
+		}
+		if len(kinds) == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// lasting are the faults that can keep a machine from its work for longer than
+// its patience.
+var lasting = []Kind{AWSThrottles, AWSAway, AWSSlow, HeartbeatsLost, GitLabAway, GitLabSlow, MetadataSick, DiskFull, RunnerMute}
+
+// runs counts the starts of a verb.
+func (i *instance) runs(verb string) uint64 {
+	if i.starts == nil {
+		i.starts = map[string]uint64{}
+	}
+	i.starts[verb]++
+	return i.starts[verb]
+}
+
+func (i *instance) noticed(at, deadline time.Duration) {
+	i.spotAt, i.spotDeadline = at, deadline
+}
+
+// moved takes a lifecycle change in.
+func (i *instance) moved(e world.InstanceChanged) {
+	l := i.l
+	switch e.To {
+	case world.PendingWait:
+		i.launchWait = l.at
+	case world.InService:
+		i.inService, i.serviceAt, i.workedAt, i.trulyAt = true, l.at, l.at, l.at
+	case world.TerminatingWait:
+		i.endWait = l.at
+	case world.TerminatingProceed:
+		if e.From == world.TerminatingWait && !i.completing && !i.dead {
+			i.hookTimedOut("termination", i.endWait, l.endHook)
+		}
+	case world.Terminating:
+		if r, ok := l.world.Instance(l.now, i.id); ok && r.Reason == world.ReasonLaunchTimeout && !i.dead {
+			i.hookTimedOut("launch", i.launchWait, l.launchHook)
+		}
+	}
+	if e.To != world.InService {
+		i.inService = false
+	}
+}
+
+// hears takes a line of a machine in: only whether one was said counts.
+func (i *instance) hears(p *process, s life.Say) {
+	said := s.Level == life.Warn || s.Level == life.Error || s.Err != nil // a failure that goes on is said once, then at level debug
+	if said && (p.verb == "init" || p.verb == "unregister" || p.verb == verbShutdown || p.verb == "lifecycle-check") {
+		i.warnedAt = i.l.at
+	}
+}
+
+// exits takes the end of a command in. An init that is refused for good is not
+// run again by systemd: where the token was to blame, which the fleet shares, the
+// instance waits for its operator.
+func (i *instance) exits(p *process, x life.Exit) {
+	if p.verb == "init" {
+		i.refused = x.Code == life.Refused
+	}
+}
+
+// heard is what one process was told: the ground of what it decides.
+type heard struct {
+	listed   fleet.Group
+	listedAt time.Duration
+	obs      fleet.Observation
+	obsAt    time.Duration
+	heldAt   time.Duration
+}
+
+func (p *process) hear(v any) {
+	switch v := v.(type) {
+	case fleet.Group:
+		p.listed, p.listedAt = v, p.in.l.at
+	case fleet.RegisteredRunner:
+		p.unsaved++
+	case fleet.Observation:
+		p.obs, p.obsAt = v, p.in.l.at
+	case nil:
+		switch p.action.(type) {
+		case life.HoldRunner:
+			p.heldAt = p.in.l.at
+		case life.WriteRegistration:
+			p.unsaved = 0
+		}
+	}
+}
+
+// capacity holds desired within its bounds.
+func (l *loop) capacity(e world.CapacityChanged) {
+	g := l.world.Groups(l.now, groupName)[0]
+	if e.To < g.Min || e.To > g.Max {
+		l.breaks("bounds", "desired %d by %s is outside of %d..%d", e.To, e.By, g.Min, g.Max)
+	}
+}
+
+func (l *loop) jobEnded(e world.JobFinished) {
+	if j := l.jobs[e.Job]; j != nil && (e.FailureReason == world.FailedStuck || e.FailureReason == world.FailedTimeout) && j.fate == jobRuns {
+		l.line(l.at, "i%02d job %d is given up by GitLab: %s", j.in.number, j.id, e.FailureReason)
+	}
+}
+
+// isDue tells whether EC2, or a shutdown, is about to end the instance: then
+// steps are left out, and jobs are ended.
+func (i *instance) isDue(slack time.Duration) bool {
+	at := i.l.at
+	switch {
+	case i.spotDeadline > 0 && at >= i.spotDeadline-margin-slack:
+	case i.endWait > 0 && at >= i.endWait+min(100*i.l.endHook, 48*time.Hour)-margin-slack:
+	case i.down != fleet.NotGoingDown:
+	default:
+		return false
+	}
+	return true
+}
+
+// operations whose ground is looked at
+
+func (l *loop) raises(p *process, a life.SetDesired) error {
+	g, i := p.listed, p.in
+	if p.listedAt == 0 || l.at-p.listedAt > time.Minute {
+		l.breaks("target", "i%02d sets desired to %d without having looked at the group", i.number, a.Desired)
+	}
+	busy, idle, pending := 0, 0, 0
+	for _, m := range g.Instances {
+		switch {
+		case m.ID == i.id && !m.State.IsLeaving():
+			busy++
+		case m.State.IsPending():
+			pending++
+		case m.State == fleet.InService && m.Protected:
+			busy++
+		case m.State == fleet.InService:
+			idle++
+		}
+	}
+	queue := 0
+	for _, r := range p.obs.Runners {
+		queue = max(queue, r.QueueSize-1)
+	}
+	slots := max(1, p.obs.Slots())
+	most := max(g.Desired, min(g.Max, busy+(queue+slots-1)/slots))
+	if idle == 0 && pending == 0 && g.Desired <= busy {
+		most = max(most, g.Desired+1)
+	}
+	if a.Desired > most || a.Desired < g.Desired || a.Desired > g.Max {
+		l.breaks("target", "i%02d sets desired to %d: it had read desired %d of at most %d, %d busy, %d idle, %d pending, %d waiting, %d slots",
+			i.number, a.Desired, g.Desired, g.Max, busy, idle, pending, queue, slots)
+	}
+	return l.world.SetDesired(l.now, a.Group, a.Desired)
+}
+
+func (l *loop) protects(p *process, a life.SetProtection) error {
+	r := &p.in.runner
+	if !a.Protected && p.verb == "monitor" {
+		switch {
+		case r.busySince > 0 && r.busySince < p.obsAt:
+			l.breaks("protection", "i%02d clears its protection while a job runs", p.in.number)
+		case r.idleSince > 0 && r.idleSince < p.obsAt && p.obsAt-r.idleSince < 45*time.Second:
+			l.breaks("protection", "i%02d clears its protection %s after its last job", p.in.number, p.obsAt-r.idleSince)
+		}
+	}
+	err := l.world.Protect(l.now, a.Group, a.Protected, a.InstanceID)
+	l.moved = true
+	return err
+}
+
+func (l *loop) terminates(p *process, a life.TerminateSelf) error {
+	i := p.in
+	if a.Decrement {
+		switch {
+		case p.heldAt == 0:
+			l.breaks("leave", "i%02d leaves without having held its runner", i.number)
+		case p.listedAt <= p.heldAt:
+			l.breaks("leave", "i%02d leaves without having looked at the group again", i.number)
+		case i.runner.state == runnerActive:
+			l.breaks("leave", "i%02d leaves while its runner runs", i.number)
+		}
+	}
+	_, err := l.world.Terminate(l.now, a.InstanceID, a.Decrement)
+	l.moved = true
+	return err
+}
+
+func (l *loop) condemns(p *process, a life.SetUnhealthy) error {
+	i := p.in
+	if !i.inService { // it goes already, or is not in service yet: nothing follows
+		return l.world.SetHealth(l.now, a.InstanceID, false, false)
+	}
+	for _, c := range l.condemned {
+		if c.in != i && l.at-c.at < 9*time.Minute && !l.lasts(AWSStale) && i.hurtSince(l.at-time.Minute) == 0 {
+			l.breaks("damping", "i%02d is reported Unhealthy %s after i%02d", i.number, l.at-c.at, c.in.number)
+		}
+	}
+	if l.at-i.trulyAt < unhealthyAfter-2*time.Minute && i.hurtSince(l.at-20*time.Minute, RunnerMute) == 0 {
+		l.breaks("damping", "i%02d is reported Unhealthy though it worked %s ago", i.number, l.at-i.trulyAt)
+	}
+	l.condemned = append(l.condemned, condemnation{l.at, i})
+	err := l.world.SetHealth(l.now, a.InstanceID, false, false)
+	l.moved = true
+	return err
+}
+
+// leavingStop: a leaving instance stops its runner.
+func (i *instance) leavingStop() {
+	for _, s := range i.runner.sections {
+		if s.inFlight && i.runner.state == runnerActive {
+			i.l.breaks("leave", "i%02d stops its runner with a poll in flight, to leave", i.number)
+		}
+	}
+}
+
+func (l *loop) completes(p *process, a life.CompleteHook) error {
+	i := p.in
+	hook := a.Hook.Hook
+	i.completing = true
+	waiting := hook == "stop" && i.endWait > 0 || hook == "start" && i.launchWait > 0
+	if waiting && hook == "stop" && i.runner.state == runnerActive && !i.isDue(5*time.Second) {
+		l.breaks("hook", "i%02d completes its termination hook while its runner runs", i.number)
+	}
+	if waiting && hook == "stop" && l.registered(i) && !i.isDue(time.Minute) && !l.mayStay(i) {
+		l.breaks("hook", "i%02d completes its termination hook before its runner is unregistered", i.number)
+	}
+	if hook == "start" && a.Result == fleet.Continue && !l.reachedGitLab(i) {
+		l.breaks("hook", "i%02d completes its launch hook before its runner has reached GitLab", i.number)
+	}
+	err := l.world.Complete(l.now, a.Hook.Group, hook, a.Hook.InstanceID, string(a.Result))
+	l.pump()
+	i.completing = false
+	return err
+}
+
+// reachedGitLab tells whether the runner of an instance was ever answered.
+func (l *loop) reachedGitLab(i *instance) bool {
+	for _, s := range i.runner.sections {
+		if s.answered > 0 {
+			return true
+		}
+	}
+	return i.flags.Warmed
+}
+
+// registered tells whether GitLab still knows a runner of the instance's.
+func (l *loop) registered(i *instance) bool {
+	for _, r := range l.world.AllRunners(l.now) {
+		if r.Description == groupName+"/"+i.id {
+			return true
+		}
+		for _, m := range r.Managers {
+			if m.SystemID == i.system {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// mayStay tells whether a runner may stay behind in GitLab: GitLab was away, the
+// answer that told of it was lost, or the token is not known any longer.
+func (l *loop) mayStay(i *instance) bool {
+	return i.hurtSince(l.at-10*time.Minute, GitLabAway, GitLabSlow) > 0 || i.orphans > 0 || l.mode == fleet.ModeToken && l.tokenEver
+}
+
+func (l *loop) unregisters(p *process) {
+	if i := p.in; i.runner.state == runnerActive && !i.isDue(5*time.Second) {
+		l.breaks("hook", "i%02d unregisters its runner while it runs", i.number)
+	}
+}
+
+func (l *loop) judgeInterrupted(j *job) {
+	i := j.in
+	if !i.isDue(45*time.Second) && i.death == "" {
+		l.breaks("job", "i%02d job %d was killed, and nothing took the instance (%s)", i.number, j.id, i.noticeKind)
+	}
+}
+
+func (l *loop) judgeLost(j *job) {
+	i := j.in
+	excused := false
+	switch {
+	case j.why == "SIGKILL":
+		excused = true
+	case i.dead && (i.death == world.ReasonCrash && !i.poweredOff):
+		excused = true
+	case i.spotDeadline > 0:
+		excused = i.spotDeadline-i.spotAt < time.Minute || i.hurtSince(i.spotAt-time.Minute, lasting...) > 0 || i.hurtSince(l.at-45*time.Second) > 0
+	case strings.Contains(j.why, "shutdown timed out"):
+		excused = i.hurtSince(l.at-45*time.Second) > 0
+	case i.hookOver:
+		excused = true
+	case i.down != fleet.NotGoingDown:
+		excused = i.hurtSince(i.downAt-time.Second) > 1
+	}
+	if !excused {
+		l.breaks("job", "i%02d job %d is lost: %s (%s)", i.number, j.id, j.why, i.death)
+	}
+}
+
+// hookTimedOut judges a hook that nobody completed on a machine that lives.
+func (i *instance) hookTimedOut(which string, since, timeout time.Duration) {
+	l := i.l
+	l.line(l.at, "i%02d its %s hook timed out", i.number, which)
+	from := l.at - timeout - 30*time.Second
+	reason := i.hurtSince(from, lasting...) > 0 || i.hurtSince(from) > 1 || l.at-since >= min(100*timeout, 48*time.Hour)-time.Second ||
+		i.hurtSince(from, Reboot, SoftReboot, PowerOff) > 0 || !i.up || i.down != fleet.NotGoingDown || l.tokenTrouble ||
+		i.spotDeadline > 0 && l.at > i.spotDeadline-30*time.Second // what could hang is left out then
+	if !reason {
+		l.breaks("hook", "i%02d its %s hook timed out, and nothing kept it from completing", i.number, which)
+		return
+	}
+	i.hookOver = true
+	if i.warnedAt < since && i.spotDeadline == 0 && i.hurtSince(from, AWSSlow) == 0 && // a slow answer is no failure to tell of
+		l.at-since < min(100*timeout, 48*time.Hour)-time.Second && i.up && i.down == fleet.NotGoingDown {
+		l.breaks("hook", "i%02d its %s hook timed out, and no line says why", i.number, which)
+	}
+}

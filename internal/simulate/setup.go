@@ -1,0 +1,133 @@
+package simulate
+
+import (
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/life"
+	"github.com/shoal-ci/shoal/internal/world"
+)
+
+// setup is what kind of fleet a seed has: drawn once, before anything happens.
+type setup struct {
+	mode     fleet.Mode
+	sections int
+	slots    int
+	mayList  bool // the token that makes runners may also list them
+
+	low, high, desired int
+	launchHook         time.Duration // heartbeat time-out; 0: no such hook
+	endHook            time.Duration
+	noTags             bool
+
+	hold  time.Duration // of a poll by GitLab
+	world world.Options
+
+	work    []work
+	length  time.Duration // of the run
+	quietAt time.Duration // no fault begins after this
+}
+
+// work is one job that somebody submits.
+type work struct {
+	at       time.Duration
+	takes    time.Duration
+	fails    bool // its script does
+	stubborn bool // it ignores SIGTERM
+}
+
+const (
+	groupName = "ci"
+	gitlabURL = "https://gitlab.example"
+	secretRef = "ssm:/shoal/token" //nolint:gosec // a reference, not a secret
+)
+
+// fleetOf draws the fleet of a seed.
+func fleetOf(seed uint64) setup {
+	d := &dice{state: mix(seed ^ 0xf1ee7)}
+	s := setup{
+		mode: pick(d, fleet.ModeToken, fleet.ModeCreate, fleet.ModeCreate), sections: pick(d, 1, 1, 1, 2), slots: d.from(1, 4), mayList: d.chance(0.6),
+		launchHook: pick(d, 5*time.Minute, 10*time.Minute, 20*time.Minute, 0), endHook: pick(d, 30*time.Second, time.Minute, 2*time.Minute, 5*time.Minute),
+		noTags: d.chance(0.2), hold: pick(d, 50*time.Second, 50*time.Second, 20*time.Second),
+		length: 4*time.Hour + d.span(0, 10*time.Minute),
+	}
+	s.low = pick(d, 1, 8, 12, 16, 18)
+	s.high = s.low + d.from(10, 16)
+	s.desired = min(s.high, s.low+d.n(6))
+	s.quietAt = s.length - 70*time.Minute
+	s.world = world.Options{
+		Boot: d.span(20*time.Second, 90*time.Second), BootSpread: 0.15, HoldLag: pick(d, 0, 2*time.Second, 5*time.Second),
+		React: d.span(time.Second, 8*time.Second), HealthCheck: d.span(20*time.Second, 90*time.Second),
+		Shutdown:  pick(d, 0, 5*time.Second, 40*time.Second),
+		Staleness: 0, // listings' age is a matter of the loop
+		TwoPhase:  d.chance(0.5), JobTimeout: 3 * time.Hour,
+	}
+	s.drawWork(d)
+	return s
+}
+
+// drawWork draws the jobs: a steady stream with bursts and lulls, short ones and
+// some that last longer than a hook.
+func (s *setup) drawWork(d *dice) {
+	typical := pick(d, 30*time.Second, 2*time.Minute, 6*time.Minute)
+	capacity := float64(s.slots*(s.low+s.high)/2) / typical.Seconds() // jobs a second that it can bear
+	rate := capacity * pick(d, 0.3, 0.5, 0.8)
+	end := s.quietAt + 15*time.Minute
+	for at := 10 * time.Second; at < end; {
+		factor := 1.0
+		switch phase := (at / (10 * time.Minute)) % 6; {
+		case phase == 2:
+			factor = 3 // a burst
+		case phase >= 4:
+			factor = 0.1 // a lull
+		}
+		gap := time.Duration(float64(time.Second) / (rate * factor) * 2 * share(d.next()))
+		at += min(max(gap, 20*time.Millisecond), 5*time.Minute)
+		if len(s.work) >= 6000 {
+			return
+		}
+		w := work{at: at, takes: max(time.Second, time.Duration(float64(typical)*2*share(d.next()))), fails: d.chance(0.05), stubborn: d.chance(0.05)}
+		if d.chance(0.01) {
+			w.takes = d.span(20*time.Minute, 70*time.Minute)
+		}
+		s.work = append(s.work, w)
+	}
+}
+
+// The machines' settings are the configuration's defaults.
+
+func (s *setup) initSettings(seed uint64) life.InitSettings {
+	return life.InitSettings{
+		Mode: s.mode, URL: gitlabURL, Token: secretRef, Runner: fleet.NewRunner{Type: "group_type", GroupID: 7, Tags: []string{"ci"}, RunUntagged: true},
+		Timeout: 5 * time.Minute, Patience: 10 * time.Minute, Seed: seed,
+	}
+}
+
+func (s *setup) monitorSettings(seed uint64) life.MonitorSettings {
+	return life.MonitorSettings{
+		Mode: s.mode, Period: 10 * time.Second, SaturatedPeriod: 3 * time.Second, IdleThreshold: 180 * time.Second,
+		UnprotectAfter: 60 * time.Second, HoldTimeout: 60 * time.Second, UnhealthyAfter: unhealthyAfter, Seed: seed,
+	}
+}
+
+const unhealthyAfter = 15 * time.Minute
+
+func (s *setup) unregisterSettings(seed uint64, shutdown bool) life.UnregisterSettings {
+	return life.UnregisterSettings{
+		Margin: margin, HoldTimeout: 60 * time.Second, KillAfter: 3 * time.Second, GitLabTimeout: 5 * time.Minute,
+		RebootTimeout: 25 * time.Minute, PowerOffTimeout: 100 * time.Second, Shutdown: shutdown, Seed: seed,
+	}
+}
+
+const (
+	margin          = 15 * time.Second
+	shutdownTimeout = 8 * time.Second // what Shoal writes into config.toml
+)
+
+func (s *setup) hooks() []world.Hook {
+	hooks := []world.Hook{{Name: "stop", Transition: world.AtTermination, HeartbeatTimeout: s.endHook, DefaultResult: world.Continue}}
+	if s.launchHook > 0 {
+		hooks = append(hooks, world.Hook{Name: "start", Transition: world.AtLaunch, HeartbeatTimeout: s.launchHook, DefaultResult: world.Abandon})
+	}
+	return hooks
+}
