@@ -126,7 +126,7 @@ func overlay(t *testing.T) string {
 		tool(t, name, "nobody installs by the role")
 	}
 	dir := t.TempDir()
-	deb := os.Getenv("SHOAL_BOOT_DEB")
+	deb := os.Getenv("BOOT_DEB")
 	if deb == "" {
 		if out, err := exec.CommandContext(t.Context(), "make", "-C", "../..", "--no-print-directory", "deb", "DEB="+dir).CombinedOutput(); err != nil {
 			t.Fatalf("make deb: %v\n%s", err, out)

@@ -32,7 +32,7 @@ func makeImage(dir, image string) error {
 
 // buildPackage builds the package of this machine's architecture and returns its file.
 func buildPackage() (string, error) {
-	if deb := os.Getenv("SHOAL_BOOT_DEB"); deb != "" {
+	if deb := os.Getenv("BOOT_DEB"); deb != "" {
 		return deb, nil
 	}
 	if err := command("make", "-C", "../..", "--no-print-directory", "deb"); err != nil {

@@ -4,7 +4,7 @@
 # unpacked from its archive: making one takes a minute, unpacking it a second.
 set -euo pipefail
 dir=$1
-cache=${SHOAL_ROOTFS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/shoal-rootfs}
+cache=${BOOT_ROOTFS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/shoal-rootfs}
 include=systemd,systemd-sysv,dbus,iproute2,ca-certificates,libnss-systemd,libpam-systemd,ansible-core
 
 missing=()
