@@ -26,7 +26,7 @@ func (w *World) EC2(now time.Time, ids ...string) []EC2View {
 	var out []EC2View
 	for _, m := range w.machines {
 		old := m.Alive() || w.now.Sub(m.DeadAt) < ec2Remembers
-		young := w.now.Sub(m.LaunchedAt) < w.opt.Staleness
+		young := w.now.Sub(m.LaunchedAt) < w.stale
 		if old && !young && (len(ids) == 0 || contains(ids, m.ID)) {
 			out = append(out, EC2View{ID: m.ID, Zone: m.Zone, Type: m.kind, State: m.ec2State()})
 		}

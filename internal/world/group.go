@@ -201,7 +201,7 @@ func (w *World) Groups(now time.Time, names ...string) []GroupView {
 	var out []GroupView
 	for _, g := range w.groups {
 		if len(names) == 0 || slices.Contains(names, g.Name) {
-			out = append(out, g.asOf(w.now.Add(-w.opt.Staleness), w))
+			out = append(out, g.asOf(w.now.Add(-w.stale), w))
 		}
 	}
 	return out
@@ -209,7 +209,7 @@ func (w *World) Groups(now time.Time, names ...string) []GroupView {
 
 // asOf is the group as it was at t. Before its first picture it is as new.
 func (g *group) asOf(t time.Time, w *World) GroupView {
-	if w.opt.Staleness <= 0 || len(g.past) == 0 {
+	if w.stale <= 0 || len(g.past) == 0 {
 		return g.view()
 	}
 	i := 0

@@ -48,7 +48,7 @@ type Options struct {
 	// the interruption itself does not say; default two minutes.
 	SpotLead time.Duration
 	// Staleness is how old a description of a group is when it is given; 0 is
-	// the truth of this moment.
+	// the truth of this moment. See SetStaleness.
 	Staleness time.Duration
 
 	// JobTimeout is how long a job may run where the job does not say; default 1 h.
@@ -101,14 +101,19 @@ type World struct {
 
 	lab   lab
 	calls map[callKey]int
+	stale time.Duration // how old descriptions are now
 }
 
 // New makes an empty world that begins at now.
 func New(opt Options, now time.Time) *World {
-	w := &World{opt: opt.withDefaults(), now: now, byID: map[string]*machine{}, calls: map[callKey]int{}}
+	w := &World{opt: opt.withDefaults(), now: now, byID: map[string]*machine{}, calls: map[callKey]int{}, stale: opt.Staleness}
 	w.lab.init()
 	return w
 }
+
+// SetStaleness has descriptions of groups be so old from now on, at most the
+// Staleness of the options: no more than that is remembered.
+func (w *World) SetStaleness(d time.Duration) { w.stale = min(d, w.opt.Staleness) }
 
 // Next is when something will happen by itself; the zero time when nothing will.
 func (w *World) Next() time.Time { return w.clock.next() }
