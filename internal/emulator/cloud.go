@@ -66,7 +66,8 @@ type Cloud struct {
 
 	mu      sync.Mutex
 	world   *world.World
-	changed chan struct{} // closed when a poll may find something new
+	changed chan struct{}                             // closed when a poll may find something new
+	driven  func(func(w *world.World, now time.Time)) // whose world it is; nil: its own
 	meta    map[string]*metadata
 	fault   func(Request) Fault
 	calls   map[string]int
@@ -92,6 +93,18 @@ func Start(opt Options) (*Cloud, error) {
 	c.tasks.Go(c.sleepAndAdvance)
 	c.tasks.Go(func() { c.events.deliver(c.done) })
 	return c, nil
+}
+
+// Faces are the handlers alone, over a world that somebody else has and lets time
+// pass in: do gives it out. They do nothing by themselves, and hold nothing while
+// they do something; nothing comes out of Events, and no fault is put in. Of the
+// options only Parameters and Secrets count, which may change between requests.
+func Faces(opt Options, do func(func(w *world.World, now time.Time))) *Cloud {
+	c := &Cloud{opt: opt, driven: do, changed: make(chan struct{}), meta: map[string]*metadata{}, calls: map[string]int{}}
+	c.opt.NoListen = true
+	c.done, c.stop = context.WithCancel(context.Background())
+	c.aws, c.lab = newFace(c.awsHandler()), newFace(c.gitlabHandler())
+	return c
 }
 
 func (c *Cloud) furnish() (err error) {
@@ -136,6 +149,10 @@ func (c *Cloud) Close() {
 // Do calls f with the world and the time, and nobody else has the world
 // meanwhile. f must not call methods of the Cloud.
 func (c *Cloud) Do(f func(w *world.World, now time.Time)) {
+	if c.driven != nil {
+		c.driven(f)
+		return
+	}
 	c.mu.Lock()
 	now := time.Now()
 	c.publish(c.world.Advance(now)) // what was due comes before what f does
@@ -233,6 +250,9 @@ func (c *Cloud) GitLabHandler() http.Handler { return c.lab.handler }
 func (c *Cloud) MetadataHandler(instanceID string) http.Handler {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.driven != nil && c.meta[instanceID] == nil { // nobody told of its launch
+		c.openMetadata(instanceID)
+	}
 	if m := c.meta[instanceID]; m != nil {
 		return m.face.handler
 	}

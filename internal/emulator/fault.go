@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/shoal-ci/shoal/internal/world"
 )
 
 // The services, as faults and call counts name them.
@@ -106,6 +108,10 @@ func readBody(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (c *Cloud) faultOf(q Request) Fault {
+	if c.driven != nil {
+		c.driven(func(w *world.World, _ time.Time) { w.CountCall(q.Service, q.Operation) })
+		return Fault{}
+	}
 	c.mu.Lock()
 	c.world.CountCall(q.Service, q.Operation)
 	key := q.Service + " " + q.Operation + " " + q.Instance
