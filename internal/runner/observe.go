@@ -27,14 +27,17 @@ const (
 
 // newMetricsClient talks to loopback: no proxy, no compression (it would cost
 // both sides more CPU than it saves), no redirects.
-func newMetricsClient() *http.Client {
-	return &http.Client{
-		Transport: &http.Transport{
+func newMetricsClient(transport http.RoundTripper) *http.Client {
+	if transport == nil {
+		transport = &http.Transport{
 			Proxy:              nil,
 			DisableCompression: true,
 			MaxIdleConns:       1,
 			IdleConnTimeout:    idleConnection,
-		},
+		}
+	}
+	return &http.Client{
+		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

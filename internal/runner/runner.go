@@ -37,6 +37,8 @@ type Options struct {
 	TemplatePath    string        // the operator's template; an absent file means the built-in one
 	ListenAddress   string        // host:port of the metrics page, as config.toml has it
 	ShutdownTimeout time.Duration // shutdown_timeout where the operator set none; 0 writes none
+	// Transport carries the requests for the metrics page; nil makes the usual one.
+	Transport http.RoundTripper
 
 	// A shutdown_timeout of the operator's must be longer than KillAfter and
 	// shorter than Margin; 0 leaves it unchecked. What they are is
@@ -62,7 +64,7 @@ type Local struct {
 func New(opts Options) *Local {
 	return &Local{
 		opts:   opts,
-		client: newMetricsClient(),
+		client: newMetricsClient(opts.Transport),
 		url:    metricsURL(opts.ListenAddress),
 		page:   newPage(),
 		disk:   osDisk{},
