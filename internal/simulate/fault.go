@@ -118,6 +118,12 @@ func (l *loop) delay(p *process, c class) time.Duration {
 			d = patience(c)
 		}
 	}
+	return min(d+l.slowness(p, c), actionTimeout)
+}
+
+// slowness is what faults that last add.
+func (l *loop) slowness(p *process, c class) time.Duration {
+	var d time.Duration
 	for _, w := range l.windows {
 		if w.Kind == AWSSlow && c == aws || w.Kind == GitLabSlow && c == gitlab {
 			d += w.Amount
@@ -125,7 +131,7 @@ func (l *loop) delay(p *process, c class) time.Duration {
 			p.in.hurt(l.at, c, w.Kind)
 		}
 	}
-	return min(d, actionTimeout)
+	return d
 }
 
 // patience is how long a client waits for an answer.
@@ -164,8 +170,20 @@ func (l *loop) carryOut(p *process) (any, *fleet.Failure) {
 
 // outage is what a fault that lasts makes of an action; nil where it lets it be.
 func (l *loop) outage(w *window, p *process, c class) *fleet.Failure {
-	if w.in != nil && w.in != p.in {
+	if !l.strikes(w, p, c) {
 		return nil
+	}
+	f := failureOf(w.Fault, p.action, w.Kind)
+	if c == metadata && of(p.key, uint64(p.gen), 6, 0)%8 == 0 { // one of them hangs
+		p.resultAt = l.at + patience(c)
+	}
+	return f
+}
+
+// strikes tells whether a fault that lasts hits an action, and counts it.
+func (l *loop) strikes(w *window, p *process, c class) bool {
+	if w.in != nil && w.in != p.in {
+		return false
 	}
 	kind := w.Kind
 	hits := false
@@ -184,16 +202,12 @@ func (l *loop) outage(w *window, p *process, c class) *fleet.Failure {
 		hits = c == metadata && l.oneIn(w, p)
 	}
 	if !hits {
-		return nil
+		return false
 	}
 	l.hitByWindow(w)
 	p.in.hurt(l.at, c, kind)
 	l.show(l.at, "fault: i%02d %s %s: %s", p.in.number, p.verb, nameOf(p.action), kind)
-	f := failureOf(w.Fault, p.action, kind)
-	if c == metadata && of(p.key, uint64(p.gen), 6, 0)%8 == 0 { // one of them hangs
-		p.resultAt = l.at + patience(c)
-	}
-	return f
+	return true
 }
 
 // oneIn tells whether a request is among the share that a window hits.

@@ -128,6 +128,9 @@ func (i *instance) off() {
 	} else {
 		i.flags, i.who, i.seen = fleet.Flags{}, nil, nil
 		i.changedFlags()
+		if l.host != nil {
+			l.host.Wiped(i.number)
+		}
 	}
 	i.soft = false
 	l.after(pause, i.boot)

@@ -33,6 +33,7 @@ type process struct {
 	unsaved int // runners made and not yet on disk
 
 	heard
+	hosted
 }
 
 // stepper hides the machine's type.
@@ -79,7 +80,11 @@ func (l *loop) begin(u *unit, verb string) *process {
 	}
 	gen := p.gen
 	l.after(within(of(p.key, 2, 0, 0), 5*time.Millisecond, 60*time.Millisecond), func() {
-		if p.gen == gen && !p.exited {
+		switch {
+		case p.gen != gen || p.exited:
+		case l.host != nil:
+			l.host.Begin(p)
+		default:
 			l.feed(p, started)
 		}
 	})
@@ -95,6 +100,9 @@ func (p *process) gone() {
 	p.exited = true
 	p.in.orphans += p.unsaved
 	p.unsaved = 0
+	if h := p.in.l.host; h != nil {
+		h.Gone(p)
+	}
 }
 
 // clock is what time it is for this process. A wall clock that is set moves
@@ -137,7 +145,10 @@ func (l *loop) interrupt(p *process) {
 		return
 	}
 	p.asked = true
-	if p.asleep {
+	switch {
+	case l.host != nil:
+		l.host.Interrupt(p)
+	case p.asleep:
 		l.feed(p, woke)
 	}
 }
@@ -175,13 +186,7 @@ const spins = 400
 // ask plans the effect of an action.
 func (l *loop) ask(p *process, a life.Action) {
 	p.action = a
-	if second := l.at / time.Second; second != p.second {
-		p.second, p.actions = second, 0
-	}
-	if p.actions++; p.actions == spins {
-		l.breaks("spin", "i%02d %s takes %d actions within a second, the last %T", p.in.number, p.verb, spins, a)
-		l.ended = true
-	}
+	l.spun(p, a)
 	class := classOf(a)
 	draw := of(p.key, uint64(p.gen), 4, 0)
 	usual := class.latency(draw)
@@ -200,6 +205,17 @@ func (l *loop) ask(p *process, a life.Action) {
 	}
 	p.resultAt = 0
 	l.turnOf(p, l.at+latency, turnEffect)
+}
+
+// spun counts the actions of a second.
+func (l *loop) spun(p *process, a life.Action) {
+	if second := l.at / time.Second; second != p.second {
+		p.second, p.actions = second, 0
+	}
+	if p.actions++; p.actions == spins {
+		l.breaks("spin", "i%02d %s takes %d actions within a second, the last %T", p.in.number, p.verb, spins, a)
+		l.ended = true
+	}
 }
 
 // effect carries the action out, or what a fault makes of it.

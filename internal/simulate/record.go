@@ -258,7 +258,7 @@ func (l *loop) raises(p *process, a life.SetDesired) error {
 		l.breaks("target", "i%02d sets desired to %d: it had read desired %d of at most %d, %d busy, %d idle, %d pending, %d waiting, %d slots",
 			i.number, a.Desired, g.Desired, g.Max, busy, idle, pending, queue, slots)
 	}
-	return l.world.SetDesired(l.now, a.Group, a.Desired)
+	return p.through(func() error { return l.world.SetDesired(l.now, a.Group, a.Desired) })
 }
 
 func (l *loop) protects(p *process, a life.SetProtection) error {
@@ -271,7 +271,7 @@ func (l *loop) protects(p *process, a life.SetProtection) error {
 			l.breaks("protection", "i%02d clears its protection %s after its last job", p.in.number, p.obsAt-r.idleSince)
 		}
 	}
-	err := l.world.Protect(l.now, a.Group, a.Protected, a.InstanceID)
+	err := p.through(func() error { return l.world.Protect(l.now, a.Group, a.Protected, a.InstanceID) })
 	l.moved = true
 	return err
 }
@@ -288,7 +288,10 @@ func (l *loop) terminates(p *process, a life.TerminateSelf) error {
 			l.breaks("leave", "i%02d leaves while its runner runs", i.number)
 		}
 	}
-	_, err := l.world.Terminate(l.now, a.InstanceID, a.Decrement)
+	err := p.through(func() error {
+		_, err := l.world.Terminate(l.now, a.InstanceID, a.Decrement)
+		return err
+	})
 	l.moved = true
 	return err
 }
@@ -296,7 +299,7 @@ func (l *loop) terminates(p *process, a life.TerminateSelf) error {
 func (l *loop) condemns(p *process, a life.SetUnhealthy) error {
 	i := p.in
 	if !i.inService { // it goes already, or is not in service yet: nothing follows
-		return l.world.SetHealth(l.now, a.InstanceID, false, false)
+		return p.through(func() error { return l.world.SetHealth(l.now, a.InstanceID, false, false) })
 	}
 	for _, c := range l.condemned {
 		if c.in != i && l.at-c.at < 9*time.Minute && !l.lasts(AWSStale) && i.hurtSince(l.at-time.Minute) == 0 {
@@ -307,7 +310,7 @@ func (l *loop) condemns(p *process, a life.SetUnhealthy) error {
 		l.breaks("damping", "i%02d is reported Unhealthy though it worked %s ago", i.number, l.at-i.trulyAt)
 	}
 	l.condemned = append(l.condemned, condemnation{l.at, i})
-	err := l.world.SetHealth(l.now, a.InstanceID, false, false)
+	err := p.through(func() error { return l.world.SetHealth(l.now, a.InstanceID, false, false) })
 	l.moved = true
 	return err
 }
@@ -335,7 +338,9 @@ func (l *loop) completes(p *process, a life.CompleteHook) error {
 	if hook == "start" && a.Result == fleet.Continue && !l.reachedGitLab(i) {
 		l.breaks("hook", "i%02d completes its launch hook before its runner has reached GitLab", i.number)
 	}
-	err := l.world.Complete(l.now, a.Hook.Group, hook, a.Hook.InstanceID, string(a.Result))
+	err := p.through(func() error {
+		return l.world.Complete(l.now, a.Hook.Group, hook, a.Hook.InstanceID, string(a.Result))
+	})
 	l.pump()
 	i.completing = false
 	return err

@@ -261,19 +261,21 @@ func (r *runner) observe() (any, *fleet.Failure) {
 		return nil, &fleet.Failure{Kind: fleet.Local, Op: "reach gitlab-runner's metrics", Message: "nothing listens there"}
 	}
 	if r.page == nil {
-		r.page = r.observation()
+		r.page = r.observation(false)
 	}
 	return r.page, nil
 }
 
-func (r *runner) observation() fleet.Observation {
+// observation is what the page says; all: also of sections that are gone and never
+// did anything.
+func (r *runner) observation(all bool) fleet.Observation {
 	o := fleet.Observation{At: r.in.l.now, Concurrent: r.in.l.slots, StartedAt: r.startAt, Draining: r.quitting, Runners: make([]fleet.RunnerReading, 0, len(r.sections))}
 	for _, s := range r.sections {
 		inFlight := 0
 		if s.inFlight {
 			inFlight = 1
 		}
-		if s.removed && inFlight == 0 && s.running == 0 && s.answered+s.refused+s.failed == 0 {
+		if !all && s.removed && inFlight == 0 && s.running == 0 && s.answered+s.refused+s.failed == 0 {
 			continue
 		}
 		o.Runners = append(o.Runners, fleet.RunnerReading{

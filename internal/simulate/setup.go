@@ -114,13 +114,14 @@ const unhealthyAfter = 15 * time.Minute
 
 func (s *setup) unregisterSettings(seed uint64, shutdown bool) life.UnregisterSettings {
 	return life.UnregisterSettings{
-		Margin: margin, HoldTimeout: 60 * time.Second, KillAfter: 3 * time.Second, GitLabTimeout: 5 * time.Minute,
+		Margin: margin, HoldTimeout: 60 * time.Second, KillAfter: killAfter, GitLabTimeout: 5 * time.Minute,
 		RebootTimeout: 25 * time.Minute, PowerOffTimeout: 100 * time.Second, Shutdown: shutdown, Seed: seed,
 	}
 }
 
 const (
 	margin          = 15 * time.Second
+	killAfter       = 3 * time.Second
 	shutdownTimeout = 8 * time.Second // what Shoal writes into config.toml
 )
 

@@ -44,7 +44,7 @@ var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // Run lives a schedule and judges it.
 func Run(s Schedule, o Options) Result {
-	l := newLoop(s, o)
+	l := newLoop(s, o, nil, 0)
 	l.run()
 	l.judge()
 	return l.result()
@@ -54,6 +54,7 @@ func Run(s Schedule, o Options) Result {
 type loop struct {
 	setup
 	journal
+	host      Host // nil: the loop itself runs the processes
 	seed      uint64
 	schedule  Schedule
 	world     *world.World
@@ -80,17 +81,25 @@ type loop struct {
 }
 
 // newLoop makes the world of a schedule.
-func newLoop(s Schedule, o Options) *loop {
+func newLoop(s Schedule, o Options, h Host, most time.Duration) *loop {
 	l := &loop{
+		host:  h,
 		setup: fleetOf(s.Seed), seed: mix(s.Seed), schedule: s, now: epoch,
 		byID: map[string]*instance{}, bySystem: map[string]*instance{}, armed: map[int][]*armed{},
 		work: make([]work, 1), jobs: make([]*job, 1),
 	}
 	l.wanted = o.Log
 	l.hits = map[Kind]int{}
+	if most > 0 {
+		l.cut(most)
+	}
 	opt := l.setup.world
 	opt.Rand = worldDice(s.Seed)
+	if h != nil {
+		opt.Staleness = oldest
+	}
 	l.world = world.New(opt, epoch)
+	l.world.SetStaleness(0)
 	l.makeTokens()
 	l.line(0, "seed %d: mode %s, %d..%d instances, %d slots, %d sections, hooks %s and %s, %d jobs", s.Seed, l.mode, l.low, l.high, l.slots, l.sections, l.launchHook, l.endHook, len(l.setup.work))
 	must(l.world.CreateGroup(epoch, world.GroupSpec{

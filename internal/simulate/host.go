@@ -1,0 +1,194 @@
+package simulate
+
+import (
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/life"
+	"github.com/shoal-ci/shoal/internal/world"
+)
+
+// Host runs the processes of a fleet in the loop's stead, each with what carries
+// out its actions. World, units, runners, jobs, faults and the judge stay the
+// loop's. The Fleet calls these methods while its owner has it; they return at
+// once and do not call it back.
+type Host interface {
+	// Begin has a process take its first step.
+	Begin(p *Process)
+	// Interrupt is SIGTERM.
+	Interrupt(p *Process)
+	// Gone tells of a process that is killed, or has ended: nothing of it may reach
+	// the outside any longer.
+	Gone(p *Process)
+	// Wiped tells that an instance has rebooted: what was true of the boot is lost.
+	Wiped(instance int)
+}
+
+// Fleet is a schedule that lives with its processes at a host. It is not safe for
+// concurrent use: who calls its methods, or those of its processes, has it alone,
+// and has told it the time with [Fleet.Advance] or [Fleet.Now].
+type Fleet struct{ l *loop }
+
+// NewFleet makes the fleet of a schedule. Where most is not 0 the run is no longer
+// than that, and its troubles end in time for the fleet to mend itself.
+func NewFleet(s Schedule, o Options, h Host, most time.Duration) *Fleet {
+	return &Fleet{newLoop(s, o, h, most)}
+}
+
+// Begins is when every run does.
+func Begins() time.Time { return epoch }
+
+// calm is how long before the end of a run that was cut no fault begins.
+const calm = 20 * time.Minute
+
+// cut ends a run early.
+func (l *loop) cut(most time.Duration) {
+	l.length = min(l.length, most)
+	l.quietAt = min(l.quietAt, max(0, l.length-calm))
+}
+
+// Advance does what is due by now, and tells when something will be next; false
+// when the run has ended.
+func (f *Fleet) Advance(now time.Time) (next time.Time, more bool) {
+	l := f.l
+	l.pump()
+	for !l.ended {
+		due := l.due()
+		if at := now.Sub(epoch); due > at && at < l.length {
+			l.clockTo(at)
+			return epoch.Add(min(due, l.length)), true
+		}
+		if !l.step() {
+			break
+		}
+	}
+	return time.Time{}, false
+}
+
+// due is when something will happen unasked.
+func (l *loop) due() time.Duration {
+	due := l.length + 1
+	if t := l.turns.next(); t != nil {
+		due = t.at
+	}
+	if at := l.world.Next(); !at.IsZero() {
+		due = min(due, at.Sub(epoch))
+	}
+	return due
+}
+
+// Now tells the time; what is due by then is left to Advance.
+func (f *Fleet) Now(now time.Time) { f.l.clockTo(now.Sub(epoch)) }
+
+// Due is when something is due next.
+func (f *Fleet) Due() time.Time { return epoch.Add(f.l.due()) }
+
+// Judge ends the run and judges it.
+func (f *Fleet) Judge() Result {
+	f.l.judge()
+	return f.l.result()
+}
+
+// World gives the world out, for what serves its faces.
+func (f *Fleet) World(use func(w *world.World, now time.Time)) { use(f.l.world, f.l.now) }
+
+// Breaks notes a promise that the host saw broken.
+func (f *Fleet) Breaks(promise, format string, args ...any) { f.l.breaks(promise, format, args...) }
+
+// Template is what the operator wrote: slots of each instance and how many
+// [[runners]] sections.
+func (f *Fleet) Template() (slots, sections int) { return f.l.slots, f.l.sections }
+
+// StoredToken is what the secret store has, and Secret the reference to it.
+func (f *Fleet) StoredToken() string { return f.l.tokens.stored }
+
+// What every fleet's instances are configured with.
+const (
+	Secret          = secretRef
+	GitLabURL       = gitlabURL
+	Margin          = margin
+	KillJobsAfter   = killAfter
+	ShutdownTimeout = shutdownTimeout
+)
+
+// Section is one [[runners]] section of an instance's config.toml.
+type Section struct{ Name, Token string }
+
+// Disk is what an instance's files say to others than Shoal: systemd's conditions
+// and gitlab-runner read them.
+type Disk struct {
+	Notice     *fleet.Notice
+	Registered bool
+	Warmed     bool
+	Sections   []Section
+}
+
+// Wrote tells what a process's instance has on its disk, after an action that may
+// have changed it.
+func (p *Process) Wrote(d Disk) {
+	i := p.in
+	if d.Notice != nil && i.flags.Notice == nil {
+		i.noticeAt, i.noticeKind = i.l.at, d.Notice.Kind
+	}
+	i.flags.Notice, i.flags.Registered, i.flags.Warmed = d.Notice, d.Registered, d.Warmed
+	if i.sameSections(d.Sections) {
+		return
+	}
+	i.disk = nil
+	for _, s := range d.Sections {
+		i.disk = append(i.disk, configured{name: s.Name, token: fleet.NewToken(s.Token)})
+	}
+	i.runner.configChanged()
+}
+
+func (i *instance) sameSections(list []Section) bool {
+	if len(list) != len(i.disk) {
+		return false
+	}
+	for n, s := range list {
+		if c := i.disk[n]; c.name != s.Name || c.token.Reveal() != s.Token {
+			return false
+		}
+	}
+	return true
+}
+
+// Page is what gitlab-runner's metrics tell; Tokens are its sections' tokens, one
+// for each of its readings.
+type Page struct {
+	fleet.Observation
+	Tokens []string
+}
+
+// Metrics reads gitlab-runner's page: listens is false where it does not run, and
+// answers where it says nothing.
+func (p *Process) Metrics() (page Page, listens, answers bool) {
+	r := &p.in.runner
+	l := p.in.l
+	if r.state != runnerActive {
+		return page, false, false
+	}
+	for _, w := range l.windows {
+		if l.strikes(w, p, local) {
+			return page, true, false
+		}
+	}
+	page.Observation = r.observation(true)
+	for _, s := range r.sections {
+		page.Tokens = append(page.Tokens, s.token)
+	}
+	return page, true, true
+}
+
+// Unit carries out an action on the units of a process's instance, as the loop
+// does; wait is how long the answer takes.
+func (p *Process) Unit(a life.Action) (value any, failure *fleet.Failure, wait time.Duration) {
+	l := p.in.l
+	wait = l.delay(p, units)
+	if l.killedBefore(p) {
+		return nil, nil, 0
+	}
+	value, failure = l.carryOut(p)
+	l.pump()
+	return value, failure, wait
+}
