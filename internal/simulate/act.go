@@ -18,6 +18,9 @@ func (l *loop) do(p *process, a life.Action) (any, *fleet.Failure) {
 	case life.ReadFlags:
 		return i.readFlags(p), nil
 	case life.ScrapeMetrics:
+		if len(i.onPage) > 0 {
+			i.seesPage()
+		}
 		return i.runner.observe()
 	case life.ReadSpot:
 		m, ok := l.world.Metadata(l.now, i.id)
@@ -27,11 +30,16 @@ func (l *loop) do(p *process, a life.Action) (any, *fleet.Failure) {
 		if m.Spot == nil {
 			return noSpot, nil
 		}
+		i.sees(Spot, SpotLate, SpotAgain)
+		i.seesTime()
 		return &fleet.SpotAction{Action: m.Spot.Action, Time: p.toOwn(m.Spot.Time)}, nil
 	case life.ReadTarget:
 		m, ok := l.world.Metadata(l.now, i.id)
 		if !ok {
 			return nil, noAnswer(a)
+		}
+		if len(i.unseen)+len(l.pending) > 0 {
+			l.seesTarget(i, m.Target)
 		}
 		return targetValue(m.Target), nil
 	}
@@ -52,6 +60,9 @@ func (l *loop) do(p *process, a life.Action) (any, *fleet.Failure) {
 		i.callsGitLab++
 		v, err := l.doGitLab(p, a)
 		f := gitlabFailure(a, err)
+		if f != nil {
+			i.refusedCall(a)
+		}
 		l.did(p, a, f)
 		return v, f
 	case units:
@@ -108,9 +119,16 @@ func (l *loop) doMetadata(p *process, a life.Action) (any, *fleet.Failure) {
 	case life.ReadIdentity:
 		return fleet.Identity{InstanceID: m.InstanceID, InstanceType: m.InstanceType, Region: m.Region, AvailabilityZone: m.Zone, AccountID: m.AccountID, GroupTag: m.Group}, nil
 	case life.ReadRebalance:
+		if !m.Rebalance.IsZero() {
+			p.in.sees(Rebalance, SpotAgain)
+		}
 		return !m.Rebalance.IsZero(), nil
 	case life.ReadMaintenance:
 		var events []fleet.MaintenanceEvent
+		if len(m.Maintenance) > 0 {
+			p.in.sees(Maintenance)
+			p.in.seesTime()
+		}
 		for _, e := range m.Maintenance {
 			events = append(events, fleet.MaintenanceEvent{ID: e.EventID, Code: e.Code, State: e.State, Description: e.Description, NotBefore: p.toOwn(e.NotBefore)})
 		}
@@ -143,6 +161,7 @@ func (l *loop) doAutoScaling(p *process, a life.Action) (any, error) {
 		return out, err
 	case life.DescribeActivities:
 		list, err := w.Activities(l.now, a.Group)
+		p.in.seesTime()
 		return p.activities(list), err
 	case life.Heartbeat:
 		p.in.heartbeats++
@@ -185,14 +204,23 @@ func (l *loop) picture() {
 		return
 	}
 	p := picture{l.at, groupOf(groups[0])}
-	if n := len(l.pictures); n > 0 && l.pictures[n-1].at == l.at {
+	n := len(l.pictures)
+	switch {
+	case n > 0 && l.pictures[n-1].at == l.at:
 		l.pictures[n-1] = p
+		return
+	case n > 0 && alike(l.pictures[n-1].view, p.view): // an older one is no other
 		return
 	}
 	l.pictures = append(l.pictures, p)
 	if len(l.pictures) > 512 { // more than any listing's age
 		l.pictures = append([]picture(nil), l.pictures[256:]...)
 	}
+}
+
+// alike tells whether two pictures show the same.
+func alike(a, b fleet.Group) bool {
+	return a.Min == b.Min && a.Max == b.Max && a.Desired == b.Desired && a.TemplateVersion == b.TemplateVersion && slices.Equal(a.Instances, b.Instances)
 }
 
 func groupOf(v world.GroupView) fleet.Group {
@@ -214,6 +242,7 @@ func (l *loop) listing(p *process, aimed *Fault) (any, *fleet.Failure) {
 	}
 	fresh := &l.pictures[len(l.pictures)-1]
 	if by == nil {
+		l.seesListing(fresh.at)
 		return fresh.view, nil
 	}
 	old := fresh
@@ -222,13 +251,16 @@ func (l *loop) listing(p *process, aimed *Fault) (any, *fleet.Failure) {
 	}
 	switch {
 	case old == fresh:
+		l.seesListing(fresh.at)
+		return old.view, nil
 	case lasts != nil:
-		l.hitByWindow(lasts)
+		p.hitByWindow(lasts)
 		p.in.hurt(l.at, aws, AWSStale)
 		l.line(l.at, "fault: i%02d %s reads a listing of %s ago", p.in.number, p.verb, by.Amount)
 	default:
 		l.hitBy(by, p, "")
 	}
+	l.seesListing(old.at)
 	return old.view, nil
 }
 

@@ -10,6 +10,7 @@ import (
 // readFlags is the run directory. A notice's moments are the wall clock's.
 func (i *instance) readFlags(p *process) any {
 	if i.flags.Notice != nil && p.offset != i.offset {
+		i.seesTime()
 		f := i.flags
 		n := *f.Notice
 		n.SeenAt = p.toOwn(n.SeenAt)
@@ -43,6 +44,9 @@ func (l *loop) doFiles(p *process, a life.Action) (any, *fleet.Failure) {
 		if r != nil {
 			r.Runners = slices.Clone(r.Runners)
 			r.IntentAt = p.toOwn(r.IntentAt)
+			if p.offset != i.offset {
+				i.seesTime()
+			}
 		}
 		return r, nil
 	case life.CountSections:
@@ -140,6 +144,7 @@ func (l *loop) doUnits(p *process, a life.Action) (any, *fleet.Failure) {
 		return i.down, nil
 	case life.ReadUnit:
 		if a.Unit == life.UnitRunner {
+			i.seesPage()
 			return i.runner.unitState(), nil
 		}
 		u := i.unitNamed(a.Unit)

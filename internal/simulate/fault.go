@@ -14,7 +14,8 @@ const actionTimeout = 15 * time.Second
 // armed is a fault at an action that has not hit yet.
 type armed struct {
 	*Fault
-	seen int // actions that it could have hit
+	seen   int  // actions that it could have hit
+	struck bool // the answer is another
 }
 
 // window is a fault that lasts.
@@ -22,15 +23,6 @@ type window struct {
 	*Fault
 	in    *instance // nil: the whole fleet
 	until time.Duration
-	spent bool // it has changed something
-}
-
-// hitByWindow counts a fault that lasts, once.
-func (l *loop) hitByWindow(w *window) {
-	if !w.spent {
-		w.spent = true
-		l.hits[w.Kind]++
-	}
 }
 
 // aimed counts an action and finds the fault that hits it.
@@ -92,12 +84,14 @@ func writesFile(a life.Action) bool {
 	return true
 }
 
-// hitBy counts a fault that changed a result or an event.
+// hitBy tells of a fault that strikes, at an action where there is a process.
 func (l *loop) hitBy(f *Fault, p *process, what string) {
-	l.hits[f.Kind]++
 	if p == nil {
 		l.line(l.at, "fault: %s %s", f.Kind, what)
 		return
+	}
+	if p.hit != nil {
+		p.hit.struck = true
 	}
 	l.line(l.at, "fault: i%02d %s %s: %s%s", p.in.number, p.verb, nameOf(p.action), f.Kind, orEmpty(", ", what))
 	p.in.hurt(l.at, classOf(p.action), f.Kind)
@@ -127,7 +121,7 @@ func (l *loop) slowness(p *process, c class) time.Duration {
 	for _, w := range l.windows {
 		if w.Kind == AWSSlow && c == aws || w.Kind == GitLabSlow && c == gitlab {
 			d += w.Amount
-			l.hitByWindow(w)
+			p.hitByWindow(w)
 			p.in.hurt(l.at, c, w.Kind)
 		}
 	}
@@ -204,7 +198,7 @@ func (l *loop) strikes(w *window, p *process, c class) bool {
 	if !hits {
 		return false
 	}
-	l.hitByWindow(w)
+	p.hitByWindow(w)
 	p.in.hurt(l.at, c, kind)
 	l.show(l.at, "fault: i%02d %s %s: %s", p.in.number, p.verb, nameOf(p.action), kind)
 	return true

@@ -36,6 +36,7 @@ type instance struct {
 	units  [unitCount]unit
 	runner runner
 	instanceRecord
+	instanceSight
 }
 
 // configured is one [[runners]] section.
@@ -53,6 +54,8 @@ func (l *loop) launched(e world.InstanceLaunched) {
 	}
 	i.runner.in = i
 	l.moved = true
+	l.alive++
+	l.peak = max(l.peak, l.alive)
 	l.line(l.at, "i%02d is %s", i.number, i.id)
 }
 
@@ -147,7 +150,9 @@ func (i *instance) end() {
 
 // die is the machine gone for good.
 func (i *instance) die(why world.Reason) {
+	i.ends(why)
 	i.dead, i.diedAt, i.death = true, i.l.at, why
+	i.l.alive--
 	i.end()
 }
 

@@ -32,7 +32,7 @@ const (
 // troubled tells whether something that all share keeps the fleet from mending
 // itself.
 func (l *loop) troubled() bool {
-	if l.suspended > 0 || l.tokenTrouble {
+	if len(l.suspends) > 0 || l.tokenTrouble {
 		return true
 	}
 	for _, w := range l.windows {

@@ -26,7 +26,7 @@ const (
 	AWSAway        Kind = "aws away"
 	AWSSlow        Kind = "aws slow"
 	AWSStale       Kind = "aws stale"       // listings are old
-	HeartbeatsLost Kind = "heartbeats lost" // of one instance: its hooks may time out
+	HeartbeatsLost Kind = "heartbeats lost" // hooks may time out
 	GitLabAway     Kind = "gitlab away"
 	GitLabSlow     Kind = "gitlab slow"
 	MetadataSick   Kind = "metadata sick" // a share of the requests: 401, 5xx, garbage, hangs

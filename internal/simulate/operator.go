@@ -3,6 +3,7 @@ package simulate
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
@@ -59,41 +60,70 @@ func (l *loop) open(f *Fault, i *instance) {
 func (l *loop) strikeInstance(f *Fault, i *instance) {
 	l.hitBy(f, nil, i.id)
 	i.hurt(l.at, local, f.Kind)
-	w := l.world
 	switch f.Kind {
-	case Spot:
-		_ = w.Interrupt(l.now, i.id, 0)
-	case SpotLate:
-		_ = w.Interrupt(l.now, i.id, f.Amount)
-	case SpotAgain:
-		_ = w.RecommendRebalance(l.now, i.id)
-		_ = w.Interrupt(l.now, i.id, 0)
-		_, _ = w.Terminate(l.now, i.id, false)
-	case Rebalance:
-		_ = w.RecommendRebalance(l.now, i.id)
-	case Maintenance:
-		_ = w.ScheduleMaintenance(l.now, i.id, world.Maintenance{Code: "instance-retirement", Description: "hardware", NotBefore: l.now.Add(24 * time.Hour)})
-	case Crash:
-		_ = w.Crash(l.now, i.id)
-	case Reboot, SoftReboot:
-		i.soft = f.Kind == SoftReboot
-		i.goDown(fleet.Reboot)
-	case PowerOff:
-		i.poweredOff = i.poweredOff || i.down == fleet.NotGoingDown // a reboot goes on as one
-		i.goDown(fleet.PowerOff)
+	case Reboot, SoftReboot, PowerOff:
+		l.powerFault(f, i)
 	case RunnerKill:
 		if i.runner.state == runnerActive {
 			i.runner.kill()
+			i.toPage(f)
 		}
 	case ClockJump:
 		i.offset += f.Amount
 		i.changedFlags()
+		i.unseen = append(i.unseen, f)
 	case UnitRestart:
-		for _, u := range []unitID{unitCheck, unitMonitor} {
-			if u := &i.units[u]; u.state == unitRunning {
-				u.stop()
-				u.start()
-			}
+		l.restartUnits(f, i)
+	default:
+		if l.ec2Fault(f, i) {
+			i.unseen = append(i.unseen, f)
+		}
+	}
+}
+
+// ec2Fault is what EC2 does to an instance, and whether that is news: it does
+// not change its mind about an interruption.
+func (l *loop) ec2Fault(f *Fault, i *instance) bool {
+	w := l.world
+	m, _ := w.Metadata(l.now, i.id)
+	switch f.Kind {
+	case Spot, SpotLate:
+		return w.Interrupt(l.now, i.id, f.Amount) == nil && m.Spot == nil
+	case SpotAgain:
+		_ = w.RecommendRebalance(l.now, i.id)
+		_ = w.Interrupt(l.now, i.id, 0)
+		_, _ = w.Terminate(l.now, i.id, false)
+		return m.Spot == nil || m.Rebalance.IsZero() || m.Target != world.Terminated
+	case Rebalance:
+		return w.RecommendRebalance(l.now, i.id) == nil && m.Rebalance.IsZero()
+	case Maintenance:
+		retires := world.Maintenance{Code: "instance-retirement", Description: "hardware", NotBefore: l.now.Add(24 * time.Hour)}
+		return w.ScheduleMaintenance(l.now, i.id, retires) == nil
+	}
+	return w.Crash(l.now, i.id) == nil
+}
+
+// powerFault ends what the instance runs, unless it is going down already.
+func (l *loop) powerFault(f *Fault, i *instance) {
+	if i.up && !i.dead && i.down == fleet.NotGoingDown {
+		l.counts(f)
+	}
+	if f.Kind == PowerOff {
+		i.poweredOff = i.poweredOff || i.down == fleet.NotGoingDown // a reboot goes on as one
+		i.goDown(fleet.PowerOff)
+		return
+	}
+	i.soft = f.Kind == SoftReboot
+	i.goDown(fleet.Reboot)
+}
+
+// restartUnits is an upgrade of the package.
+func (l *loop) restartUnits(f *Fault, i *instance) {
+	for _, u := range []unitID{unitCheck, unitMonitor} {
+		if u := &i.units[u]; u.state == unitRunning {
+			l.counts(f)
+			u.stop()
+			u.start()
 		}
 	}
 }
@@ -104,12 +134,13 @@ func (l *loop) tokenFault(f *Fault) {
 		return
 	}
 	l.tokenTrouble, l.tokenEver = true, true
+	l.tokenBy = f
 	l.hitBy(f, nil, "")
 	mend := l.revoke(f.Kind == TokenRotated)
 	l.after(f.For, func() {
 		l.line(l.at, "fault ends: %s", f.Kind)
 		mend()
-		l.tokenTrouble = false
+		l.tokenTrouble, l.tokenBy = false, nil
 		l.calmAt = l.at
 	})
 }
@@ -156,36 +187,46 @@ func (l *loop) byHand(f *Fault, i *instance) {
 	case DesiredZero:
 		zero := 0
 		if w.UpdateGroup(l.now, groupName, world.GroupUpdate{Min: &zero, Desired: &zero}) == nil {
-			l.hitBy(f, nil, "")
+			l.hitGroup(f, g.Desired > 0)
 			l.after(f.For, func() { l.setBounds(l.low, l.high) })
 		}
 	case BoundsChange:
 		high := max(l.low, g.Max-f.Count)
 		if w.UpdateGroup(l.now, groupName, world.GroupUpdate{Max: &high}) == nil {
-			l.hitBy(f, nil, "")
+			l.hitGroup(f, high != g.Max)
 			l.after(f.For, func() { l.setBounds(l.low, l.high) })
 		}
 	case ScaleInByHand:
 		if w.SetDesired(l.now, groupName, max(g.Min, g.Desired-f.Count)) == nil {
-			l.hitBy(f, nil, "")
+			l.hitGroup(f, g.Desired > g.Min)
 		}
 	case Suspend:
 		l.suspend(f)
 	case Refresh:
-		l.hitBy(f, nil, "")
+		l.hitGroup(f, true) // the template's version is another
 		l.refresh(f)
 	case DeleteRunners:
 		l.deleteRunners(f)
 	case Standby:
 		if _, err := w.EnterStandby(l.now, groupName, g.Desired > g.Min, id); err == nil {
 			l.hitBy(f, nil, id)
+			i.unseen = append(i.unseen, f)
 			l.after(f.For, func() { _, _ = w.ExitStandby(l.now, groupName, id) })
 		}
 	case Detach:
 		if _, err := w.Detach(l.now, groupName, g.Desired > g.Min, id); err == nil {
 			l.hitBy(f, nil, id)
+			i.unseen = append(i.unseen, f)
 			i.detachedAt = l.at
 		}
+	}
+}
+
+// hitGroup tells of a fault that strikes the group, and whether that changed it.
+func (l *loop) hitGroup(f *Fault, changed bool) {
+	l.hitBy(f, nil, "")
+	if changed {
+		l.changesGroup(f)
 	}
 }
 
@@ -196,24 +237,29 @@ func (l *loop) setBounds(low, high int) {
 
 // suspend keeps the group from acting for a while.
 func (l *loop) suspend(f *Fault) {
+	if l.world.Suspend(l.now, groupName, f.suspends()...) != nil {
+		return
+	}
+	l.hitBy(f, nil, "")
+	l.suspends = append(l.suspends, f)
+	l.after(f.For, func() {
+		l.suspends = slices.DeleteFunc(l.suspends, func(o *Fault) bool { return o == f })
+		l.calmAt = l.at
+		if len(l.suspends) == 0 {
+			_ = l.world.Resume(l.now, groupName)
+		}
+	})
+}
+
+// suspends are the group's processes that a fault suspends.
+func (f *Fault) suspends() []string {
 	var processes []string
 	for n, p := range []string{"Launch", "Terminate", "ReplaceUnhealthy"} {
 		if f.Count>>n&1 == 1 {
 			processes = append(processes, p)
 		}
 	}
-	if l.world.Suspend(l.now, groupName, processes...) != nil {
-		return
-	}
-	l.hitBy(f, nil, "")
-	l.suspended++
-	l.after(f.For, func() {
-		l.suspended--
-		l.calmAt = l.at
-		if l.suspended == 0 {
-			_ = l.world.Resume(l.now, groupName)
-		}
-	})
+	return processes
 }
 
 // refresh replaces every instance that is idle, a few at a time, and waits at
@@ -250,6 +296,9 @@ func (l *loop) deleteRunners(f *Fault) {
 		r := all[(f.Instance+n*7)%len(all)]
 		if l.world.DeleteRunner(l.now, adminToken, r.ID) == nil {
 			l.hitBy(f, nil, r.Description)
+			if i := l.byID[strings.TrimPrefix(r.Description, groupName+"/")]; i != nil {
+				i.unseen = append(i.unseen, f)
+			}
 		}
 	}
 }

@@ -21,7 +21,8 @@ type process struct {
 	action   life.Action
 	value    any
 	failure  *fleet.Failure
-	hit      *armed // the fault that hits the action
+	hit      *armed    // the fault that hits the action
+	by       []*window // those that hit it because they last
 	resultAt time.Duration
 	asleep   bool
 	asked    bool // to stop
@@ -223,6 +224,7 @@ func (l *loop) effect(p *process) {
 	h := p.hit
 	if h != nil && h.Kind == KillBefore {
 		l.hitBy(h.Fault, p, "")
+		l.counts(h.Fault)
 		l.kill(p)
 		return
 	}
@@ -241,9 +243,11 @@ func (l *loop) effect(p *process) {
 func (l *loop) tell(p *process) {
 	if h := p.hit; h != nil && h.Kind == KillAfter {
 		l.hitBy(h.Fault, p, "")
+		l.counts(h.Fault)
 		l.kill(p)
 		return
 	}
+	l.seesFaults(p)
 	value := p.value
 	if p.failure != nil {
 		value = nil

@@ -11,7 +11,6 @@ import (
 
 // record is what the loop itself saw, for the judge.
 type record struct {
-	hits        map[Kind]int
 	broken      []Broken
 	finished    int
 	interrupted int
@@ -25,8 +24,10 @@ type record struct {
 	queuedJobs   []queuedJob
 	calmAt       time.Duration // the last fault that lasts ended
 	tokenTrouble bool
+	tokenBy      *Fault // the trouble's
 	tokenEver    bool
 	template     int
+	alive, peak  int // instances
 	condemned    []condemnation
 }
 

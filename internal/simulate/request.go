@@ -90,7 +90,7 @@ func (l *loop) lastingAge(p *process) time.Duration {
 	for _, w := range l.windows {
 		if w.Kind == AWSStale {
 			age = max(age, w.Amount)
-			l.hitByWindow(w)
+			p.hitByWindow(w)
 			p.in.hurt(l.at, aws, AWSStale)
 		}
 	}

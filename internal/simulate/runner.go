@@ -360,7 +360,7 @@ func (s *section) arrives() {
 	l := s.r.in.l
 	for _, w := range l.windows {
 		if w.Kind == GitLabAway {
-			l.hitByWindow(w)
+			s.r.in.toPage(w.Fault)
 			s.failed++
 			s.backoff = min(max(100*time.Millisecond, 2*s.backoff), time.Minute)
 			s.over(s.backoff)
@@ -372,6 +372,7 @@ func (s *section) arrives() {
 	h, err := l.world.RequestJob(l.now, world.JobRequest{Token: s.token, SystemID: s.r.in.system, TwoPhase: true})
 	switch {
 	case err != nil:
+		s.r.in.refusedPoll()
 		s.refused++
 		s.strikes++
 		if s.strikes >= strikesMost {

@@ -135,7 +135,9 @@ func atAction(d *dice) Fault {
 	case Slow:
 		f.Amount = d.span(2*time.Second, 14*time.Second)
 	case StaleListing:
-		f.Amount = d.span(2*time.Second, 20*time.Second)
+		// Few listings differ from the one before: aimed elsewhere it would hit none.
+		f.Verb, f.Only, f.N = pick(d, "monitor", "scale-up", "scale-up"), "DescribeGroup", d.from(1, 4)
+		f.Amount = d.span(5*time.Second, 30*time.Second)
 	case Throttled:
 		f.Amount = pick(d, 0, time.Second, 10*time.Second, 30*time.Second)
 	case Unauthorized, Garbage:
@@ -161,7 +163,8 @@ func atTime(d *dice, until time.Duration) Fault {
 	case GitLabAway:
 		f.Instance, f.For = 0, pick(d, 30*time.Second, 5*time.Minute, 20*time.Minute, time.Hour)
 	case HeartbeatsLost:
-		f.For = d.span(time.Minute, 20*time.Minute)
+		f.Instance = pick(d, 0, f.Instance) // one alone seldom has a hook to keep
+		f.For = d.span(time.Minute, 30*time.Minute)
 	case MetadataSick:
 		f.Instance = pick(d, 0, f.Instance)
 		f.For, f.Count = d.span(10*time.Second, time.Hour), pick(d, 20, 100)

@@ -36,6 +36,10 @@ type work struct {
 	stubborn bool // it ignores SIGTERM
 }
 
+// fewest is how many instances every fleet begins with, whatever its minimum is:
+// a few are a fleet in which little meets.
+const fewest = 20
+
 const (
 	groupName = "ci"
 	gitlabURL = "https://gitlab.example"
@@ -51,9 +55,9 @@ func fleetOf(seed uint64) setup {
 		noTags: d.chance(0.2), hold: pick(d, 50*time.Second, 50*time.Second, 20*time.Second),
 		length: 4*time.Hour + d.span(0, 10*time.Minute),
 	}
-	s.low = pick(d, 1, 8, 12, 16, 18)
-	s.high = s.low + d.from(10, 16)
-	s.desired = min(s.high, s.low+d.n(6))
+	s.low = pick(d, 1, 10, 16, 20, 22, 24)
+	s.high = max(fewest+2, s.low) + d.from(1, 12)
+	s.desired = d.from(max(fewest, s.low), s.high)
 	s.quietAt = s.length - 70*time.Minute
 	s.world = world.Options{
 		Boot: d.span(20*time.Second, 90*time.Second), BootSpread: 0.15, HoldLag: pick(d, 0, 2*time.Second, 5*time.Second),

@@ -21,6 +21,7 @@ type Result struct {
 	Length        time.Duration // of fleet time
 	InstanceHours float64
 	Instances     int // that there ever were
+	Peak          int // that lived at once
 	Jobs          int // submitted
 	Finished      int // by their own end
 	Interrupted   int // ended by the drain and reported, because EC2 or a shutdown took the instance
@@ -73,11 +74,12 @@ type loop struct {
 	jobs      []*job           // by id, from 1: those that were handed out
 	work      []work           // by job id
 	tokens    tokens
-	suspended int
+	suspends  []*Fault // of the group's processes, now
 	steps     int
 	ended     bool
 
 	record
+	sight
 }
 
 // newLoop makes the world of a schedule.
@@ -89,7 +91,7 @@ func newLoop(s Schedule, o Options, h Host, most time.Duration) *loop {
 		work: make([]work, 1), jobs: make([]*job, 1),
 	}
 	l.wanted = o.Log
-	l.hits = map[Kind]int{}
+	l.sight = sight{hits: map[Kind]int{}, counted: map[*Fault]bool{}}
 	if most > 0 {
 		l.cut(most)
 	}
@@ -229,6 +231,8 @@ func (l *loop) happened(e world.Event) {
 	case world.CapacityChanged:
 		l.moved = true
 		l.capacity(e)
+	case world.Withheld:
+		l.withheld(e.Process)
 	case world.InterruptionNoticed:
 		l.byID[e.ID].noticed(l.at, e.Deadline.Sub(epoch))
 	case world.JobQueued:
@@ -271,7 +275,7 @@ func (l *loop) lookForDemand() {
 
 func (l *loop) result() Result {
 	r := Result{
-		Schedule: l.schedule, Broken: l.broken, Log: l.text, Digest: l.digest, Length: l.length, Instances: len(l.instances),
+		Schedule: l.schedule, Broken: l.broken, Log: l.text, Digest: l.digest, Length: l.length, Instances: len(l.instances), Peak: l.peak,
 		Jobs: len(l.work) - 1, Finished: l.finished, Interrupted: l.interrupted, Lost: l.lost, Gone: l.gone,
 		CallsAWS: l.callsAWS, CallsGitLab: l.callsGitLab, Steps: l.steps, Hits: l.hits,
 	}

@@ -63,6 +63,11 @@ type (
 		From, To int
 		By       string // the operation
 	}
+	// Withheld says that a group would have acted, but for a suspended process.
+	Withheld struct {
+		At             time.Time
+		Group, Process string
+	}
 )
 
 // Events of jobs.
@@ -96,6 +101,7 @@ func (InstanceDead) event()        {}
 func (InstanceTerminated) event()  {}
 func (InterruptionNoticed) event() {}
 func (CapacityChanged) event()     {}
+func (Withheld) event()            {}
 func (JobQueued) event()           {}
 func (JobStarted) event()          {}
 func (JobFinished) event()         {}
@@ -129,6 +135,10 @@ func (e InterruptionNoticed) String() string {
 
 func (e CapacityChanged) String() string {
 	return fmt.Sprintf("%s %s desired %d → %d by %s", stamp(e.At), e.Group, e.From, e.To, e.By)
+}
+
+func (e Withheld) String() string {
+	return fmt.Sprintf("%s %s would act, but %s is suspended", stamp(e.At), e.Group, e.Process)
 }
 func (e JobQueued) String() string { return fmt.Sprintf("%s job %d waits", stamp(e.At), e.Job) }
 

@@ -21,10 +21,10 @@ func (w *World) reconcileSoon(g *group) {
 func (w *World) reconcile(g *group) {
 	w.replaceUnhealthy(g)
 	count := g.count()
-	for ; count < g.Desired && !g.isSuspended("Launch"); count++ {
+	for ; count < g.Desired && w.may(g, "Launch"); count++ {
 		w.scaleOut(g, count)
 	}
-	for ; count > g.Desired && !g.isSuspended("Terminate"); count-- {
+	for ; count > g.Desired && w.may(g, "Terminate"); count-- {
 		m := g.victim()
 		if m == nil {
 			w.allProtected(g)
@@ -38,6 +38,15 @@ func (w *World) reconcile(g *group) {
 	w.fillWarmPool(g)
 }
 
+// may tells whether a group may act now, and says where it would have.
+func (w *World) may(g *group, process string) bool {
+	if g.isSuspended(process) {
+		w.emit(Withheld{At: w.now, Group: g.Name, Process: process})
+		return false
+	}
+	return true
+}
+
 func (g *group) count() int {
 	n := 0
 	for _, m := range g.members {
@@ -49,11 +58,8 @@ func (g *group) count() int {
 }
 
 func (w *World) replaceUnhealthy(g *group) {
-	if g.isSuspended("ReplaceUnhealthy") {
-		return
-	}
 	for _, m := range slices.Clone(g.members) {
-		if m.state == InService && !m.healthy {
+		if m.state == InService && !m.healthy && w.may(g, "ReplaceUnhealthy") {
 			w.terminate(m, ReasonUnhealthy, "At "+second(w.now)+" an instance was taken out of service in response to a user health-check.")
 		}
 	}

@@ -22,7 +22,7 @@ type summary struct {
 	hours         float64 // of fleets
 	instanceHours float64
 	instances     int
-	fewest        int // instances of one fleet
+	fewest, peak  int // instances of one fleet, and at once
 	jobs          int
 	finished      int
 	interrupted   int
@@ -71,10 +71,11 @@ func (s *summary) add(seed uint64, r simulate.Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fleets == 0 {
-		s.first, s.fewest, s.breaks = seed, r.Instances, map[string]int{}
+		s.first, s.fewest, s.peak, s.breaks = seed, r.Instances, r.Peak, map[string]int{}
 	}
 	s.fleets++
 	s.first, s.last, s.fewest = min(s.first, seed), max(s.last, seed), min(s.fewest, r.Instances)
+	s.peak = min(s.peak, r.Peak)
 	s.hours += r.Length.Hours()
 	s.instanceHours += r.InstanceHours
 	s.instances += r.Instances
@@ -104,7 +105,7 @@ func (s *summary) print() {
 	p("seeds               %d, %d..%d", s.fleets, s.first, s.last)
 	p("broken              %d %v", s.broken, s.breaks)
 	p("fleet hours         %.0f; %.0f instance hours, that is %.0f hours of fleets of 20", s.hours, s.instanceHours, s.instanceHours/20)
-	p("instances           %d, the smallest fleet had %d", s.instances, s.fewest)
+	p("instances           %d, the smallest fleet had %d, at least %d at once", s.instances, s.fewest, s.peak)
 	p("jobs                %d: %d ended by themselves, %d interrupted and reported, %d lost with an instance or a runner, %d handed to a poll that was cancelled", s.jobs, s.finished, s.interrupted, s.lost, s.gone)
 	p("calls               %.1f to AWS, %.1f to GitLab per instance hour", float64(s.aws)/s.instanceHours, float64(s.gitlab)/s.instanceHours)
 	p("steps of machines   %d", s.steps)
