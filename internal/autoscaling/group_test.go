@@ -2,6 +2,7 @@ package autoscaling
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -192,6 +193,26 @@ func TestActivitiesAreNewestFirst(t *testing.T) {
 	}
 	if got[0].Status != "Successful" || got[0].Start.Hour() != 2 || got[0].Cause == "" {
 		t.Errorf("got %+v", got[0])
+	}
+}
+
+// TestActivitiesAreByThisMachinesClock: Auto Scaling's clock is two hours behind
+// ours, and an activity of five minutes ago is one of five minutes ago.
+func TestActivitiesAreByThisMachinesClock(t *testing.T) {
+	there := time.Now().Add(-2 * time.Hour)
+	body := `<DescribeScalingActivitiesResponse xmlns="http://autoscaling.amazonaws.com/doc/2011-01-01/"><DescribeScalingActivitiesResult><Activities><member>` +
+		`<ActivityId>1</ActivityId><Description>Terminating EC2 instance: i-0b</Description><StartTime>` + there.Add(-5*time.Minute).UTC().Format(time.RFC3339) +
+		`</StartTime></member></Activities></DescribeScalingActivitiesResult></DescribeScalingActivitiesResponse>`
+	s := serve(t, func(w http.ResponseWriter, _ int, _ url.Values) {
+		w.Header().Set("Date", there.UTC().Format(http.TimeFormat))
+		_, _ = io.WriteString(w, body)
+	})
+	got, err := client(t, s.url).Activities(t.Context(), "ci")
+	if err != nil || len(got) != 1 {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	if since := time.Since(got[0].Start).Round(time.Minute); since != 5*time.Minute {
+		t.Errorf("got an activity of %s ago, want 5m", since)
 	}
 }
 

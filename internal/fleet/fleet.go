@@ -129,8 +129,8 @@ type Activity struct {
 	InstanceID  string // from the description; empty where it names none
 	Description string
 	Cause       string
-	Start       time.Time
-	Status      string // Successful, InProgress, Failed, …
+	Start       time.Time // by this machine's clock, whatever that has been set to
+	Status      string    // Successful, InProgress, Failed, …
 }
 
 // UnitState is what systemd says of a unit.
