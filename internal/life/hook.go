@@ -19,6 +19,7 @@ type keeper struct {
 	began    bool // one was accepted ever
 	refused  bool // heartbeats are not permitted: the time-out will strike
 	next     time.Time
+	asked    time.Time // when the last heartbeat was sent
 	since    time.Time // when it was found
 	notAt    time.Time // no action waited as late as then
 	// persistent keeps asking where no action waits yet: a termination hook may
@@ -46,6 +47,10 @@ func (k keeper) every() time.Duration { return max(k.timeout/3, heartbeatLeast) 
 // first.
 const hookPatience = 30 * time.Second
 
+// heartbeatRest is left between an answer and the next heartbeat: where answers
+// take as long as heartbeats are apart, the work that the hook waits for goes on.
+const heartbeatRest = time.Second
+
 // heartbeatLeast is far below a third of the shortest time-out, 30 s.
 const heartbeatLeast = 5 * time.Second
 
@@ -63,10 +68,21 @@ func (f *flow) keep(group, instance string, h fleet.Hook, persistent bool) {
 	}
 }
 
+// after is the time of the next heartbeat, counted from when the last one was
+// sent: an answer that takes a third of the time-out says nothing of when the
+// time-out began afresh.
+func (k keeper) after(d time.Duration, now time.Time) time.Time {
+	next := k.asked.Add(d)
+	if least := now.Add(heartbeatRest); next.Before(least) {
+		return least
+	}
+	return next
+}
+
 // beaten takes a heartbeat's result in.
 func (f *flow) beaten(_ Heartbeat, failure *fleet.Failure) {
 	k := &f.hook
-	k.next = f.now.Add(k.every())
+	k.next = k.after(k.every(), f.now)
 	switch {
 	case failure == nil:
 		k.waiting, k.began = true, true
@@ -81,7 +97,7 @@ func (f *flow) beaten(_ Heartbeat, failure *fleet.Failure) {
 	default:
 		// sooner than a whole interval: two more tries fit before the time-out, also
 		// where the other side asks for more patience than the hook has
-		k.next = f.now.Add(max(k.every()/4, min(failure.RetryAfter, k.every()/2)))
+		k.next = k.after(max(k.every()/4, min(failure.RetryAfter, k.every()/2)), f.now)
 		f.fails(Warn, fmt.Sprintf("heartbeat of hook %q failed, trying again", k.action.Hook), failure)
 	}
 }

@@ -68,6 +68,7 @@ func (f *flow) next(ask func() Action) []Action {
 		return append(f.out, *f.exit)
 	}
 	if f.hook.due(f.now) {
+		f.hook.asked = f.now
 		return append(f.out, Heartbeat{f.hook.action})
 	}
 	if f.now.Before(f.notBefore) {

@@ -65,6 +65,35 @@ func TestHeartbeatIsNotPutOffBeyondItsHook(t *testing.T) {
 	}
 }
 
+// A time-out begins afresh when the heartbeat takes place, at the latest when it is
+// answered and at the earliest when it is sent: the next is counted from there,
+// and the work that the hook waits for goes on all the same.
+func TestHeartbeatsAreCountedFromWhenTheyAreSent(t *testing.T) {
+	for _, slow := range []time.Duration{8 * time.Second, 14 * time.Second} {
+		all, _ := timed(life.NewUnregister(drainSettings), 3*time.Minute, holding(func(a life.Action) (time.Duration, *fleet.Failure) {
+			if _, ok := a.(life.Heartbeat); ok {
+				return slow, nil
+			}
+			return 0, nil
+		}))
+		last, works := time.Duration(-1), 0
+		for _, e := range all {
+			switch e.action.(type) {
+			case life.Heartbeat:
+				if last >= 0 && e.at-last > max(10*time.Second, slow+2*time.Second) {
+					t.Errorf("answers of %s: no heartbeat is sent from %s to %s, for a hook of 30 s", slow, last, e.at)
+				}
+				last = e.at
+			case life.ScrapeMetrics, life.ReadUnit:
+				works++
+			}
+		}
+		if works < 20 {
+			t.Errorf("answers of %s: the runner is looked at %d times in three minutes", slow, works)
+		}
+	}
+}
+
 // A runner that is refused three times is silent for an hour: an answer before the
 // refusals, seen in the same reading, does not make it well.
 func TestMonitorSeesRefusalsBehindAnAnswer(t *testing.T) {
