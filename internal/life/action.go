@@ -235,12 +235,22 @@ type Whoami struct {
 	Group    string         `json:"group"`
 }
 
-// Seen is the newest reading of the queue that scale-up believed, kept in the run
-// directory: the gauge stands there for hours after, and a scale-up that starts
-// anew must not take it for news.
+// Seen is the newest reading of the queue that scale-up believed, and what its
+// last look at the group told, kept in the run directory: the gauge stands there
+// for hours after, and a scale-up that starts anew with each saturated spell must
+// neither take it for news nor ask the group again at once.
 type Seen struct {
 	StartedAt float64 `json:"started_at"` // of the runner's process
 	JobsTotal int64   `json:"jobs_total"` // it had taken by then
+	Look      Look    `json:"look"`
+}
+
+// Look is what scale-up keeps of a look at the group.
+type Look struct {
+	At   time.Time     `json:"at"`
+	Wait time.Duration `json:"wait"` // until the next one, where no more is needed; nanoseconds
+	// Bears is how many waiting jobs the desired capacity of then provides for.
+	Bears int `json:"bears"`
 }
 
 // The names of the units, as packaging/systemd has them.

@@ -80,6 +80,90 @@ func TestScaleUpBelievesAReadingOnce(t *testing.T) {
 	}
 }
 
+// crowd is an instance that takes a job every seven seconds for three hours; what
+// its group launches stays on its way.
+type crowd struct {
+	waiting, later int // jobs, and from two hours on
+	most           int // the group's maximum
+	spells         bool
+
+	group  fleet.Group
+	seen   *life.Seen
+	looks  int
+	raised time.Duration // at last
+}
+
+func (b *crowd) live() {
+	b.group = fleet.Group{Name: "ci", Max: b.most, Desired: 1, Instances: []fleet.Instance{{ID: self, State: fleet.InService, Protected: true}}}
+	spell := 3 * time.Hour
+	if b.spells {
+		spell = 20 * time.Second
+	}
+	for begin := time.Duration(0); begin < 3*time.Hour; begin += spell + 10*time.Second {
+		timed(life.NewScaleUp(scaleSettings), spell, func(at time.Duration, a life.Action) (any, *fleet.Failure, time.Duration) {
+			return b.do(begin, begin+at, a), nil, 0
+		})
+	}
+}
+
+// do answers a process that began at a time and believes that it was the epoch.
+func (b *crowd) do(begin, at time.Duration, a life.Action) any {
+	switch a := a.(type) {
+	case life.ReadFlags:
+		return fleet.Flags{Registered: true}
+	case life.ReadSeen:
+		if b.seen == nil {
+			return b.seen
+		}
+		s := *b.seen
+		s.Look.At = s.Look.At.Add(-begin)
+		return &s
+	case life.WriteSeen:
+		b.seen = &a.Seen
+		b.seen.Look.At = b.seen.Look.At.Add(begin)
+	case life.ReadWhoami:
+		return &life.Whoami{Identity: fleet.Identity{InstanceID: self}, Group: "ci"}
+	case life.ScrapeMetrics:
+		n := b.waiting
+		if at > 2*time.Hour {
+			n = b.later
+		}
+		return full(int64(at/(7*time.Second))+2, n)
+	case life.DescribeGroup:
+		b.looks++
+		return b.group
+	case life.SetDesired:
+		b.group.Desired, b.raised = a.Desired, at
+	}
+	return nil
+}
+
+// What has been provided for is not asked about with each job that a busy instance
+// takes: not at the maximum, not while instances are on their way, not where a new
+// process starts with each saturated spell. A queue that grows is followed at once
+// all the same.
+func TestScaleUpAsksABusyGroupRarely(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		b       crowd
+		desired int
+	}{
+		{"nobody waits", crowd{most: 40}, 1},
+		{"at the maximum", crowd{waiting: 30, later: 30, most: 1}, 1},
+		{"provided for", crowd{waiting: 6, later: 6, most: 40}, 4},
+		{"provided for, in many spells", crowd{waiting: 6, later: 6, most: 40, spells: true}, 4},
+		{"the queue grows", crowd{waiting: 6, later: 26, most: 40, spells: true}, 14},
+	} {
+		c.b.live()
+		if c.b.looks > 3*60+10 || c.b.waiting == 0 && c.b.looks > 0 {
+			t.Errorf("%s: %d looks at the group in three hours", c.name, c.b.looks)
+		}
+		if c.b.group.Desired != c.desired || c.b.later > c.b.waiting && c.b.raised > 2*time.Hour+40*time.Second {
+			t.Errorf("%s: desired is %d, want %d, at last raised after %s", c.name, c.b.group.Desired, c.desired, c.b.raised)
+		}
+	}
+}
+
 // A runner before 18.1 tells how long jobs had waited: while they come and had
 // not, there is nothing to raise for.
 func TestScaleUpStaysWhereNoneWaited(t *testing.T) {

@@ -22,7 +22,9 @@ type ScaleUpSettings struct {
 //
 // It guarantees that desired is set only right after the group was read, never
 // lower than it was, never above the maximum. Nothing new to decide on is no
-// call to anyone.
+// call to anyone, and looks at the group that lead to nothing get rarer: one a
+// minute at last, over all saturated spells, but for a queue that has grown beyond
+// what the last look had provided for.
 type ScaleUp struct {
 	flow
 	set     ScaleUpSettings
@@ -31,13 +33,13 @@ type ScaleUp struct {
 	reading fleet.Observation
 	queue   scaling.Waiting
 	decided time.Time // of the last decision
+	look    Look      // the last one, of an earlier process too
 	raise   scaling.Raise
-	atMax   bool          // said in this spell
-	blind   bool          // the present decision knows no queue
-	seen    *Seen         // what an earlier process believed, until the first reading
-	gauge   bool          // the runner tells the queue's length
-	stepped bool          // without knowing the queue, since the last news of it
-	wait    time.Duration // until the next decision without a fresh reading
+	atMax   bool  // said in this spell
+	blind   bool  // the present decision knows no queue
+	seen    *Seen // what an earlier process believed, until the first reading
+	gauge   bool  // the runner tells the queue's length
+	stepped bool  // without knowing the queue, since the last news of it
 	raised  bool
 	first   bool
 }
@@ -47,8 +49,18 @@ func NewScaleUp(set ScaleUpSettings) ScaleUp {
 	return ScaleUp{flow: flow{verb: "scale-up", backoff: backoff{seed: set.Seed}}, set: set, find: finder{configured: set.Group}, first: true}
 }
 
-// rereadAfter is after how many failures in a row the queue is read anew.
-const rereadAfter = 5
+const (
+	// rereadAfter is after how many failures in a row the queue is read anew.
+	rereadAfter = 5
+	// freshMost bounds the wait for the next look where readings are fresh: those
+	// that were pending may be busy by then, and the same queue needs more.
+	freshMost = time.Minute
+	// blindMost bounds it where nothing is known of the queue, in times of
+	// ScaleUpSettings.BlindAfter.
+	blindMost = 12
+	// lookForgotten is when a look says nothing more of how often to look.
+	lookForgotten = 5 * time.Minute
+)
 
 const (
 	scaleFlags   phase = "flags"
@@ -83,7 +95,7 @@ func (s *ScaleUp) ask() Action {
 	case scaleMetrics:
 		return ScrapeMetrics{}
 	case scaleKeep:
-		return WriteSeen{Seen{StartedAt: s.reading.StartedAt, JobsTotal: s.reading.JobsTotal()}}
+		return WriteSeen{Seen{StartedAt: s.reading.StartedAt, JobsTotal: s.reading.JobsTotal(), Look: s.look}}
 	case scaleFind:
 		return s.find.ask()
 	case scaleLook:
@@ -101,8 +113,7 @@ func (s *ScaleUp) got(r Result) {
 	case scaleFlags:
 		s.gotFlags(value[fleet.Flags](r))
 	case scaleSeen:
-		s.seen = value[*Seen](r)
-		s.goTo(scaleMetrics)
+		s.gotSeen(value[*Seen](r))
 	case scaleMetrics:
 		s.gotMetrics(value[fleet.Observation](r))
 	case scaleKeep:
@@ -135,6 +146,18 @@ func (s *ScaleUp) gotFlags(f fleet.Flags) {
 	}
 }
 
+// gotSeen takes up what an earlier process knew. A look of the future is of a
+// clock that was set meanwhile.
+func (s *ScaleUp) gotSeen(seen *Seen) {
+	s.seen = seen
+	if seen != nil {
+		if since := s.now.Sub(seen.Look.At); since >= 0 && since < lookForgotten {
+			s.look, s.decided = seen.Look, seen.Look.At
+		}
+	}
+	s.goTo(scaleMetrics)
+}
+
 // gotMetrics decides whether there is something to decide: a slot is free, or
 // the queue's length is news, or it has been unknown for long.
 func (s *ScaleUp) gotMetrics(o fleet.Observation) {
@@ -146,18 +169,28 @@ func (s *ScaleUp) gotMetrics(o fleet.Observation) {
 	switch {
 	case o.Free() > 0 || o.Slots() == 0:
 		s.finished()
-	case fresh:
+	case fresh && s.asksForMore(queue):
 		s.queue, s.blind, s.stepped = queue, false, false
-		s.look()
+		s.lookAtGroup()
+	case fresh:
+		s.decided, s.stepped = s.now, false
+		s.rest()
 	case scaling.NoneWaited(s.last, o) && !s.gauge: // jobs come, and find a slot
-		s.decided, s.wait = s.now, s.set.BlindAfter
+		s.decided = s.now
 		s.rest()
 	case s.stale():
 		s.blind = true
-		s.look()
+		s.lookAtGroup()
 	default:
 		s.rest()
 	}
+}
+
+// asksForMore tells whether news of the queue is worth a look at the group: more
+// jobs wait than the last look had provided for, or that was some time ago. Where
+// none waits there is nothing to raise for.
+func (s *ScaleUp) asksForMore(q scaling.Waiting) bool {
+	return q.Jobs > 0 && (q.Jobs > s.look.Bears || s.now.Sub(s.look.At) >= min(s.look.Wait, freshMost))
 }
 
 // knows tells whether an earlier process has believed this very reading.
@@ -172,11 +205,11 @@ func (s *ScaleUp) stale() bool {
 	if s.gauge && s.stepped {
 		return false
 	}
-	return s.decided.IsZero() || s.now.Sub(s.decided) >= s.wait
+	return s.decided.IsZero() || s.now.Sub(s.decided) >= max(s.look.Wait, s.set.BlindAfter)
 }
 
-// look goes on to the group.
-func (s *ScaleUp) look() {
+// lookAtGroup goes on to the group.
+func (s *ScaleUp) lookAtGroup() {
 	s.goTo(scaleFind)
 	if s.find.stage == found {
 		s.goTo(scaleLook)
@@ -208,7 +241,7 @@ func (s *ScaleUp) gotGroup(g fleet.Group) {
 	} else {
 		s.raise = scaling.RaiseTo(g, self, s.reading.Slots(), s.queue.Jobs)
 	}
-	s.pace()
+	s.looked(scaling.Bears(g, self, s.reading.Slots(), s.raise.Desired))
 	if s.raise.Needed {
 		s.onTo(scaleRaise)
 		return
@@ -222,13 +255,7 @@ func (s *ScaleUp) gotGroup(g fleet.Group) {
 
 // remember writes down which reading was acted on, after it was: acting on it once
 // more changes nothing, not acting on it would.
-func (s *ScaleUp) remember() {
-	if s.blind {
-		s.decidedOn()
-		return
-	}
-	s.goTo(scaleKeep)
-}
+func (s *ScaleUp) remember() { s.goTo(scaleKeep) }
 
 // decidedOn goes on after a decision: at once after a raise, for a slot may be
 // free by now.
@@ -247,16 +274,15 @@ func (s *ScaleUp) sayMax() {
 	s.atMax = s.atMax || s.raise.AtMax
 }
 
-// pace sets the time until the group is looked at again without news of the
-// queue: longer each time that it led to nothing, so that a group at its
-// maximum with long jobs is not asked every ten seconds.
-func (s *ScaleUp) pace() {
-	const mostTimes = 12
-	if s.raise.Needed || !s.blind || s.wait == 0 {
-		s.wait = s.set.BlindAfter
-		return
+// looked sets the time until the group is looked at again without more need:
+// longer each time that it led to nothing, so that a group at its maximum, or one
+// that has asked for enough, is not asked with each job that its instances take.
+func (s *ScaleUp) looked(bears int) {
+	wait := min(2*s.look.Wait, blindMost*s.set.BlindAfter)
+	if s.raise.Needed || wait == 0 {
+		wait = s.set.BlindAfter
 	}
-	s.wait = min(2*s.wait, mostTimes*s.set.BlindAfter)
+	s.look = Look{At: s.now, Wait: wait, Bears: bears}
 }
 
 func (s *ScaleUp) failed(f *fleet.Failure) {
@@ -283,7 +309,7 @@ func (s *ScaleUp) failed(f *fleet.Failure) {
 		s.fails(Warn, "trying again", f)
 		s.again(f)
 		if s.phase == scaleRaise {
-			s.phase = scaleLook
+			s.phase, s.look = scaleLook, Look{} // nobody knows what desired is
 		}
 		if s.backoff.tries > rereadAfter {
 			s.reading = s.last

@@ -11,6 +11,7 @@ package scaling
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 
@@ -90,6 +91,17 @@ func RaiseTo(g fleet.Group, self string, slots, waiting int) Raise {
 	return clamp(g, target,
 		fleet.Reason(fmt.Sprintf("%d jobs wait, %d slots per instance", waiting, slots)),
 		fleet.Reason(fmt.Sprintf("%d of %d in service are busy, desired %d", busy, busy+idle, g.Desired)))
+}
+
+// Bears is how many waiting jobs a group with this desired capacity provides for:
+// with no more of them RaiseTo raises nothing on this listing. At the maximum that
+// is any number.
+func Bears(g fleet.Group, self string, slots, desired int) int {
+	if desired >= g.Max {
+		return math.MaxInt
+	}
+	busy, _, _ := count(g, self)
+	return max(0, desired-busy) * max(slots, 1)
 }
 
 // Step decides without knowing the queue: one instance more, but only while

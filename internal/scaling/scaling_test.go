@@ -90,6 +90,26 @@ func TestRaiseTo(t *testing.T) {
 	}
 }
 
+// TestBears: with so many jobs waiting nothing is raised, with one more it is.
+func TestBears(t *testing.T) {
+	for _, g := range []fleet.Group{
+		group(0, 9, 1, "busy"), group(0, 9, 3, "busy", "pending", "pending"), group(0, 9, 5, "busy", "idle"), group(0, 9, 0, "busy", "busy"),
+	} {
+		for _, slots := range []int{0, 1, 3} {
+			n := scaling.Bears(g, "i-0", slots, g.Desired)
+			if r := scaling.RaiseTo(g, "i-0", slots, n); r.Needed && n > 0 {
+				t.Errorf("%+v, %d slots: %d jobs want %d", g, slots, n, r.Desired)
+			}
+			if r := scaling.RaiseTo(g, "i-0", slots, n+1); !r.Needed {
+				t.Errorf("%+v, %d slots: %d jobs want nothing", g, slots, n+1)
+			}
+		}
+	}
+	if full := group(0, 2, 2, "busy", "busy"); scaling.Bears(full, "i-0", 1, 2) < 1_000_000 {
+		t.Error("a group at its maximum can do no more")
+	}
+}
+
 func TestStep(t *testing.T) {
 	for _, c := range []struct {
 		name   string

@@ -38,7 +38,11 @@ func (l *loop) doFiles(p *process, a life.Action) (any, *fleet.Failure) {
 	case life.ReadWhoami:
 		return clone(i.who), nil
 	case life.ReadSeen:
-		return clone(i.seen), nil
+		seen := clone(i.seen)
+		if seen != nil {
+			seen.Look.At = p.toOwn(seen.Look.At)
+		}
+		return seen, nil
 	case life.ReadRegistration:
 		r := clone(i.reg)
 		if r != nil {
@@ -85,7 +89,9 @@ func (l *loop) writeFile(p *process, a life.Action) {
 	case life.WriteWhoami:
 		i.who = &a.Whoami
 	case life.WriteSeen:
-		i.seen = &a.Seen
+		seen := a.Seen
+		seen.Look.At = p.toWall(seen.Look.At)
+		i.seen = &seen
 	case life.WriteRegistration:
 		r := a.Registration
 		r.Runners = slices.Clone(r.Runners)
