@@ -235,10 +235,11 @@ func (l *loop) judgeJobs(r world.Records) {
 }
 
 // What the machines of one instance may ask for: so much for a life, and so much
-// an hour, troubles among it.
+// an hour, troubles among it: a look a minute while it is saturated, and as many
+// calls for what else it does.
 const (
 	callsALife  = 200
-	callsAnHour = 400
+	callsAnHour = 120
 )
 
 func (l *loop) judgeBudget() {
