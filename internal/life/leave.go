@@ -144,6 +144,10 @@ func (s *Monitor) stepLeave() {
 // gotListing is the first look: a decision, nothing done yet.
 func (s *Monitor) gotListing(g fleet.Group) {
 	d := s.mayLeave(g)
+	me, _ := g.Find(s.find.who.Identity.InstanceID)
+	if me.Protected && !s.protected { // set before a reboot: its flag went with the run directory
+		s.protected, s.unsure = true, true
+	}
 	idle := fleet.Reason(fmt.Sprintf("idle for %s", s.idle.Round(time.Second)))
 	reasons := append([]fleet.Reason{idle}, d.Reasons...)
 	switch d.Verdict {
@@ -151,7 +155,6 @@ func (s *Monitor) gotListing(g fleet.Group) {
 		s.say(Info, "leave the group: hold the runner", reasons...)
 		s.goTo(leaveHold)
 	case scaling.Yield:
-		me, _ := g.Find(s.find.who.Identity.InstanceID)
 		if me.Protected {
 			s.goTo(leaveYield)
 			return

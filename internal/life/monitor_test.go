@@ -87,6 +87,21 @@ func TestMonitorKeepsTheFlagInStep(t *testing.T) {
 	}
 }
 
+// TestMonitorClearsWhatWasSetBeforeAReboot: the flag file went with the run
+// directory, the group still protects.
+func TestMonitorClearsWhatWasSetBeforeAReboot(t *testing.T) {
+	s := working(t)
+	s.group.Min = 2 // it is to stay
+	for n := range s.group.Instances {
+		s.group.Instances[n].Protected = true
+	}
+	s.run(5 * time.Minute)
+	if s.me().Protected {
+		t.Fatal("idle for five minutes and still protected")
+	}
+	mustWork(t, s, "after")
+}
+
 func TestMonitorScalesUpWhileSaturated(t *testing.T) {
 	s := working(t)
 	s.proc.arrive(3 * time.Minute)
