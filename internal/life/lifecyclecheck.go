@@ -29,8 +29,9 @@ type LifecycleCheck struct {
 	heard   bool           // the metadata service has answered
 	unknown int            // looks in a row that the metadata service did not answer
 	spot    *fleet.Failure // of the spot path in this look
-	rare    time.Time      // when the slow signs are due
-	initAt  time.Time      // runner-init.service was last started
+	part    missing
+	rare    time.Time // when the slow signs are due
+	initAt  time.Time // runner-init.service was last started
 }
 
 const (
@@ -42,6 +43,8 @@ const (
 	noticeAgain = time.Second
 	// unknownWarn is how many unanswered looks in a row are worth a line.
 	unknownWarn = 3
+	// partlyAgain is how often a line tells of a part that is not answered.
+	partlyAgain = 10 * time.Minute
 	// initAgain is how often runner-init.service is started while an instance
 	// that left the warm pool is not registered: one that was refused would be
 	// refused every five seconds.
@@ -114,7 +117,7 @@ func (s *LifecycleCheck) got(r Result) {
 		if s.spot == nil {
 			s.answered()
 		} else {
-			s.fails(Warn, partly, s.spot)
+			s.partly(s.spot)
 		}
 		s.gotTarget(value[fleet.LifecycleState](r))
 	case checkRebalance:
@@ -147,20 +150,39 @@ func (s *LifecycleCheck) failed(f *fleet.Failure) {
 	case checkTarget:
 		s.noTarget(f)
 	case checkRebalance, checkMaintenance:
-		s.fails(Warn, partly, f)
+		s.partly(f)
 	default:
 		s.fails(Warn, "trying again", f)
 	}
 	s.rest()
 }
 
-const partly = "part of the metadata is not answered: unknown is no notice, looking again"
+// missing is a part of the metadata that is not answered.
+type missing struct {
+	op     string
+	saidAt time.Time
+	last   time.Time // it was not answered
+}
+
+// partly says that part of the metadata is not answered: once for as long as it is
+// one part, and not at each look where one request in five fails and the parts do
+// so in turns.
+func (s *LifecycleCheck) partly(f *fleet.Failure) {
+	level := Debug
+	anew := s.part.last.IsZero() || s.now.Sub(s.part.last) >= partlyAgain
+	if anew || f.Op != s.part.op && s.now.Sub(s.part.saidAt) >= partlyAgain {
+		level, s.said = Warn, ""
+		s.part.op, s.part.saidAt = f.Op, s.now
+	}
+	s.part.last = s.now
+	s.fails(level, "part of the metadata is not answered: unknown is no notice, looking again", f)
+}
 
 // noTarget is a look without the target state; without the spot path as well it
 // is the service that does not answer, and a few such looks are no news.
 func (s *LifecycleCheck) noTarget(f *fleet.Failure) {
 	if s.spot == nil {
-		s.fails(Warn, partly, f)
+		s.partly(f)
 		return
 	}
 	s.unknown++

@@ -139,6 +139,38 @@ func TestLifecycleCheckHalfAnswer(t *testing.T) {
 
 // TestLifecycleCheckDiskFull: the notice is written as soon as it can be, and
 // never skipped; nor by a kill, nor by a stop.
+// TestLifecycleCheckSaysItOnce where the paths of the metadata fail in turns for
+// hours: the log tells of it now and then, not at each look.
+func TestLifecycleCheckSaysItOnce(t *testing.T) {
+	m := life.NewLifecycleCheck(defaults.check)
+	now, warned := epoch, 0
+	e := life.Event(life.Started{})
+	for n := 0; now.Sub(epoch) < 2*time.Hour; n++ {
+		var actions []life.Action
+		m, actions = m.Step(e, now)
+		for _, a := range actions {
+			if s, ok := a.(life.Say); ok && s.Level == life.Warn {
+				warned++
+			}
+		}
+		switch a := actions[len(actions)-1].(type) {
+		case life.Sleep:
+			now, e = a.Until, life.Woke{}
+		case life.ReadFlags:
+			e = life.Result{Action: a, Value: fleet.Flags{}}
+		case life.ReadSpot:
+			e = life.Result{Action: a, Value: (*fleet.SpotAction)(nil), Failure: map[bool]*fleet.Failure{true: {Op: "read spot"}}[n%5 == 0]}
+		case life.ReadTarget:
+			e = life.Result{Action: a, Value: fleet.InService, Failure: map[bool]*fleet.Failure{true: {Op: "read target"}}[n%7 == 0]}
+		default:
+			e = life.Result{Action: a, Failure: &fleet.Failure{Op: "read the rest"}}
+		}
+	}
+	if warned < 2 || warned > 13 {
+		t.Fatalf("%d lines in two hours", warned)
+	}
+}
+
 func TestLifecycleCheckDiskFull(t *testing.T) {
 	s := checking(t, defaults)
 	full := true
