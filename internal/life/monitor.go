@@ -255,6 +255,7 @@ func (s *Monitor) gotFlags(f fleet.Flags) {
 		s.goTo(monHold)
 	case f.Standby:
 		s.forget()
+		s.leave.quiet = false // coming back raises desired: it may be one too many then
 		s.rest()
 	case f.Held && s.leave.left.IsZero(): // back from Standby, or a leave that was cut short by a kill
 		s.say(Info, "put the runner's sections back", "they were taken out, and this instance stays")

@@ -349,6 +349,20 @@ func TestMonitorStandby(t *testing.T) {
 	}
 }
 
+// TestMonitorLooksAgainAfterStandby: the minimum needed the instance before, and
+// its own return has raised desired above it.
+func TestMonitorLooksAgainAfterStandby(t *testing.T) {
+	s := working(t)
+	s.group.Min = 2
+	s.run(5 * time.Minute) // it has found the group at its minimum
+	s.target, s.me().State, s.group.Desired = fleet.Standby, fleet.Standby, 1
+	s.group.Min = 1
+	s.run(2 * time.Minute)
+	s.target, s.me().State, s.group.Desired = fleet.InService, fleet.InService, 2
+	s.run(5 * time.Minute)
+	mustBeGone(t, s, "above the minimum")
+}
+
 // TestMonitorReadsNoClockJump: a machine that was suspended, or a clock that was
 // set, is no idle spell.
 func TestMonitorReadsNoClockJump(t *testing.T) {
