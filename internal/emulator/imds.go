@@ -110,42 +110,59 @@ func (m *metadata) get(w http.ResponseWriter, r *http.Request) {
 	if !up {
 		panic(http.ErrAbortHandler) // a machine that is off has no network
 	}
-	body, ok := metadataTree(at, d)[strings.TrimPrefix(r.URL.Path, "/latest/")]
-	if !ok {
+	body := metadataAt(at, d, strings.TrimPrefix(r.URL.Path, "/latest/"))
+	if body == "" {
 		http.Error(w, "Not Found", http.StatusNotFound)
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain")
-	_, _ = io.WriteString(w, body)
+	_, _ = io.WriteString(w, body) //nolint:gosec // plain text, as the header says
 }
 
-// metadataTree is every path that has something to say.
-func metadataTree(now time.Time, d world.Metadata) map[string]string {
-	t := map[string]string{
-		"dynamic/instance-identity/document":                identityDocument(d),
-		"meta-data/instance-id":                             d.InstanceID,
-		"meta-data/instance-type":                           d.InstanceType,
-		"meta-data/placement/availability-zone":             d.Zone,
-		"meta-data/placement/region":                        d.Region,
-		"meta-data/events/maintenance/scheduled":            maintenanceList(d.Maintenance),
-		"meta-data/autoscaling/target-lifecycle-state":      string(d.Target),
-		"meta-data/tags/instance/aws:autoscaling:groupName": d.Group,
-		"meta-data/iam/security-credentials/":               role,
-		"meta-data/iam/security-credentials/" + role:        roleCredentials(now),
+// metadataAt is what there is at a path; empty for nothing.
+func metadataAt(now time.Time, d world.Metadata, path string) string {
+	switch path {
+	case "dynamic/instance-identity/document":
+		return identityDocument(d)
+	case "meta-data/instance-id":
+		return d.InstanceID
+	case "meta-data/instance-type":
+		return d.InstanceType
+	case "meta-data/placement/availability-zone":
+		return d.Zone
+	case "meta-data/placement/region":
+		return d.Region
+	case "meta-data/autoscaling/target-lifecycle-state":
+		return string(d.Target)
+	case "meta-data/tags/instance/aws:autoscaling:groupName":
+		return d.Group
+	case "meta-data/iam/security-credentials/":
+		return role
+	case "meta-data/iam/security-credentials/" + role:
+		return roleCredentials(now)
 	}
-	if d.Spot != nil {
-		t["meta-data/spot/instance-action"] = asJSON(map[string]string{"action": d.Spot.Action, "time": metadataTime(d.Spot.Time)})
-		t["meta-data/spot/termination-time"] = metadataTime(d.Spot.Time)
-	}
-	if !d.Rebalance.IsZero() {
-		t["meta-data/events/recommendations/rebalance"] = asJSON(map[string]string{"noticeTime": metadataTime(d.Rebalance)})
-	}
-	for _, path := range []string{"meta-data/autoscaling/target-lifecycle-state", "meta-data/tags/instance/aws:autoscaling:groupName"} {
-		if t[path] == "" {
-			delete(t, path)
+	return notices(d, path)
+}
+
+// notices is metadataAt for what an instance is told of its end.
+func notices(d world.Metadata, path string) string {
+	switch path {
+	case "meta-data/spot/instance-action":
+		if d.Spot != nil {
+			return asJSON(map[string]string{"action": d.Spot.Action, "time": metadataTime(d.Spot.Time)})
 		}
+	case "meta-data/spot/termination-time":
+		if d.Spot != nil {
+			return metadataTime(d.Spot.Time)
+		}
+	case "meta-data/events/recommendations/rebalance":
+		if !d.Rebalance.IsZero() {
+			return asJSON(map[string]string{"noticeTime": metadataTime(d.Rebalance)})
+		}
+	case "meta-data/events/maintenance/scheduled":
+		return maintenanceList(d.Maintenance)
 	}
-	return t
+	return ""
 }
 
 // role is the instance's, with credentials that the emulated services take as
