@@ -1,10 +1,10 @@
 package simulate
 
 import (
+	"slices"
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
-	"github.com/shoal-ci/shoal/internal/life"
 	"github.com/shoal-ci/shoal/internal/world"
 )
 
@@ -29,22 +29,37 @@ type Host interface {
 // and has told it the time with [Fleet.Advance] or [Fleet.Now].
 type Fleet struct{ l *loop }
 
-// NewFleet makes the fleet of a schedule. Where most is not 0 the run is no longer
-// than that, and its troubles end in time for the fleet to mend itself.
-func NewFleet(s Schedule, o Options, h Host, most time.Duration) *Fleet {
-	return &Fleet{newLoop(s, o, h, most)}
+// NewFleet makes the fleet of a schedule. A run that is to be shorter than the
+// schedule has its faults' times squeezed in proportion, and ends with a calm time
+// in which the fleet can mend itself; 0 is the schedule's own length.
+func NewFleet(s Schedule, o Options, h Host, length time.Duration) *Fleet {
+	return &Fleet{newLoop(squeezed(s, length), o, h, length)}
 }
 
 // Begins is when every run does.
 func Begins() time.Time { return epoch }
 
-// calm is how long before the end of a run that was cut no fault begins.
-const calm = 20 * time.Minute
+// cut makes a fleet's run shorter. The calm time is a third of it, or what is drawn
+// where that is less.
+func (s *setup) cut(length time.Duration) {
+	if length > 0 && length < s.length {
+		s.quietAt = max(length*2/3, length-(s.length-s.quietAt))
+		s.length = length
+	}
+}
 
-// cut ends a run early.
-func (l *loop) cut(most time.Duration) {
-	l.length = min(l.length, most)
-	l.quietAt = min(l.quietAt, max(0, l.length-calm))
+// squeezed is a schedule with the times of its faults as they are in a shorter run.
+func squeezed(s Schedule, length time.Duration) Schedule {
+	own := fleetOf(s.Seed)
+	short := own
+	short.cut(length)
+	share := float64(short.quietAt) / float64(own.quietAt)
+	s.Faults = slices.Clone(s.Faults)
+	for n := range s.Faults {
+		f := &s.Faults[n]
+		f.At, f.For = time.Duration(float64(f.At)*share), time.Duration(float64(f.For)*share)
+	}
+	return s
 }
 
 // Advance does what is due by now, and tells when something will be next; false
@@ -180,9 +195,9 @@ func (p *Process) Metrics() (page Page, listens, answers bool) {
 	return page, true, true
 }
 
-// Unit carries out an action on the units of a process's instance, as the loop
+// Unit carries out the process's action on the units of its instance, as the loop
 // does; wait is how long the answer takes.
-func (p *Process) Unit(a life.Action) (value any, failure *fleet.Failure, wait time.Duration) {
+func (p *Process) Unit() (value any, failure *fleet.Failure, wait time.Duration) {
 	l := p.in.l
 	wait = l.delay(p, units)
 	if l.killedBefore(p) {

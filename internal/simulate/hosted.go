@@ -6,6 +6,7 @@ import (
 
 	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/life"
+	"github.com/shoal-ci/shoal/internal/world"
 )
 
 // Process is one run of a command, at a host.
@@ -16,7 +17,6 @@ type hosted struct {
 	serve    func() // what has a request take effect, while it does
 	requests int    // of the action
 	hurtOnce bool   // the fault at the action hits its first request alone
-	told     bool   // it has hit
 	made     int    // runners, of whose tokens no result has told yet
 }
 
@@ -68,20 +68,61 @@ func (p *process) answer(r life.Result) life.Event {
 	p.action = r.Action
 	if h := p.hit; h != nil && h.Kind == KillAfter {
 		l.hitBy(h.Fault, p, "")
+		l.counts(h.Fault)
 		p.in.orphans += p.made
 		l.kill(p)
 		return nil
 	}
+	l.seesFaults(p)
 	l.rearm(p)
 	if r.Failure != nil {
 		p.in.orphans += p.made
 		r.Value = nil
+		p.refused(r)
 	} else {
 		r.Value = p.inward(r.Value)
+		p.sees(r.Value)
 		p.hear(r.Value)
 	}
 	p.made = 0
 	return r
+}
+
+// sees counts the faults that a result shows.
+func (p *process) sees(v any) {
+	i := p.in
+	switch v := v.(type) {
+	case *fleet.SpotAction:
+		if v != nil {
+			i.sees(Spot, SpotLate, SpotAgain)
+			i.seesTime()
+		}
+	case fleet.LifecycleState:
+		i.l.seesTarget(i, world.State(v))
+	case bool:
+		if _, ok := p.action.(life.ReadRebalance); ok && v {
+			i.sees(Rebalance, SpotAgain)
+		}
+	case []fleet.MaintenanceEvent:
+		if len(v) > 0 {
+			i.sees(Maintenance)
+			i.seesTime()
+		}
+	case []fleet.Activity:
+		i.seesTime()
+	case fleet.Observation:
+		i.seesPage()
+	}
+}
+
+// refused counts the faults that a failure shows.
+func (p *process) refused(r life.Result) {
+	switch f := r.Failure; {
+	case classOf(r.Action) == gitlab && (f.Kind == fleet.BadToken || f.Kind == fleet.Denied || f.Kind == fleet.NotFound):
+		p.in.refusedCall(r.Action)
+	case f.Kind == fleet.Local && classOf(r.Action) == local: // nothing listens
+		p.in.seesPage()
+	}
 }
 
 // Exit is the end of the process by its own will.
@@ -95,7 +136,7 @@ func (p *process) Exit(code life.ExitCode, summary string) {
 // plans counts an action and finds the fault that hits it.
 func (l *loop) plans(p *process, a life.Action) {
 	l.rearm(p)
-	p.action, p.requests, p.told = a, 0, false
+	p.action, p.requests = a, 0
 	l.spun(p, a)
 	p.hit = l.aimed(p, a, classOf(a))
 	p.hurtOnce = of(p.key, uint64(p.gen), 8, 0)%2 == 0
@@ -104,7 +145,7 @@ func (l *loop) plans(p *process, a life.Action) {
 // rearm has a fault hit the next action where this one was not carried out, or
 // came to nothing before the fault could hit.
 func (l *loop) rearm(p *process) {
-	if p.hit != nil && !p.told {
+	if p.hit != nil && !p.hit.struck {
 		l.armed[p.in.number] = append([]*armed{p.hit}, l.armed[p.in.number]...)
 	}
 	p.hit = nil
@@ -116,6 +157,7 @@ func (l *loop) killedBefore(p *process) bool {
 		return false
 	}
 	l.hitBy(p.hit.Fault, p, "")
+	l.counts(p.hit.Fault)
 	l.kill(p)
 	return true
 }
@@ -148,7 +190,6 @@ func (p *process) Begins() (room bool) {
 		}
 	}
 	if h := p.hit; h != nil && h.Kind == WriteFails {
-		p.told = true
 		l.hitBy(h.Fault, p, "")
 		return false
 	}
@@ -206,6 +247,9 @@ func (p *process) inward(v any) any {
 func (p *process) ownNotice(n *fleet.Notice) *fleet.Notice {
 	if n == nil {
 		return nil
+	}
+	if p.offset != p.in.offset {
+		p.in.seesTime()
 	}
 	own := *n
 	own.SeenAt = p.toOwn(own.SeenAt)

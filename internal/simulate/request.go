@@ -46,7 +46,7 @@ func (p *process) Arrives(serve func()) Fate {
 			return f
 		}
 	}
-	stale := l.lastingAge(p)
+	var stale *Fault
 	if h := p.hit; h != nil && (p.requests == 1 || !p.hurtOnce) {
 		switch h.Kind {
 		case KillAfter:
@@ -56,8 +56,7 @@ func (p *process) Arrives(serve func()) Fate {
 				f.Lag += h.Amount
 			}
 		case StaleListing:
-			stale = max(stale, h.Amount)
-			l.strikesAction(p)
+			stale = h.Fault
 		case AnswerLost:
 			l.strikesAction(p)
 			f.Instead = AnswerLost
@@ -67,31 +66,32 @@ func (p *process) Arrives(serve func()) Fate {
 			return f
 		}
 	}
-	l.world.SetStaleness(stale)
+	l.world.SetStaleness(l.age(p, stale))
 	l.passes(p, serve)
 	l.world.SetStaleness(0)
 	return f
 }
 
-// strikesAction counts a fault at an action, once.
+// strikesAction tells of a fault at an action, once.
 func (l *loop) strikesAction(p *process) {
-	if !p.told {
-		p.told = true
+	if !p.hit.struck {
 		l.hitBy(p.hit.Fault, p, "")
 	}
 }
 
-// lastingAge is how old faults that last make a listing.
-func (l *loop) lastingAge(p *process) time.Duration {
+// age is how old faults make the listing that a process asks for.
+func (l *loop) age(p *process, aimed *Fault) time.Duration {
 	if _, ok := p.action.(life.DescribeGroup); !ok {
 		return 0
 	}
+	_, _ = l.listing(p, aimed) // counts, and tells of it
 	var age time.Duration
+	if aimed != nil {
+		age = aimed.Amount
+	}
 	for _, w := range l.windows {
 		if w.Kind == AWSStale {
 			age = max(age, w.Amount)
-			p.hitByWindow(w)
-			p.in.hurt(l.at, aws, AWSStale)
 		}
 	}
 	return age

@@ -83,7 +83,7 @@ type loop struct {
 }
 
 // newLoop makes the world of a schedule.
-func newLoop(s Schedule, o Options, h Host, most time.Duration) *loop {
+func newLoop(s Schedule, o Options, h Host, length time.Duration) *loop {
 	l := &loop{
 		host:  h,
 		setup: fleetOf(s.Seed), seed: mix(s.Seed), schedule: s, now: epoch,
@@ -92,9 +92,7 @@ func newLoop(s Schedule, o Options, h Host, most time.Duration) *loop {
 	}
 	l.wanted = o.Log
 	l.sight = sight{hits: map[Kind]int{}, counted: map[*Fault]bool{}}
-	if most > 0 {
-		l.cut(most)
-	}
+	l.cut(length)
 	opt := l.setup.world
 	opt.Rand = worldDice(s.Seed)
 	if h != nil {

@@ -1,0 +1,66 @@
+package edges_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/simulate"
+)
+
+// TestFleets lives fleets through the edges: no promise breaks.
+func TestFleets(t *testing.T) {
+	sum := newSummary()
+	t.Cleanup(func() { sum.print(t) })
+	first, n := *from, *seeds
+	switch {
+	case n == 0 && first == 0:
+		first, n = 0, held
+	case n == 0:
+		n = 1
+	case first == 0:
+		first = uint64(time.Now().UnixNano()) % 1_000_000_000_000 //nolint:gosec // after 1970
+	}
+	for seed := first; seed < first+uint64(n); seed++ { //nolint:gosec // not negative
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			t.Parallel()
+			s := simulate.Draw(seed)
+			var r simulate.Result
+			synctest.Test(t, func(t *testing.T) { r = live(t, s, lengthOf(seed), *toLog) })
+			if *toLog {
+				t.Logf("log:\n%s", r.Log)
+			}
+			sum.add(r)
+			report(t, s, r)
+		})
+	}
+}
+
+// lengthOf is how long a seed's run is. The whole of each schedule would be an hour
+// of a processor for 300 seeds; and a leak shows only after half an hour.
+func lengthOf(seed uint64) time.Duration {
+	switch {
+	case *length > 0:
+		return *length
+	case seed%12 == 0:
+		return 2 * time.Hour
+	}
+	return 36 * time.Minute
+}
+
+// report tells of broken promises, with all that brings them about again.
+func report(t *testing.T, s simulate.Schedule, r simulate.Result) {
+	t.Helper()
+	for _, b := range r.Broken {
+		t.Errorf("at %s: %s: %s", b.At, b.Promise, b.What)
+	}
+	if len(r.Broken) > 0 {
+		text, err := json.Marshal(s)
+		t.Errorf("again: go test ./test/edges -run Fleets -v -from %d -seeds 1 -log; the schedule is %s %v", s.Seed, text, err)
+	}
+	if r.Peak < 20 || r.Finished < 10 {
+		t.Errorf("%d instances at once, %d jobs finished: this proves nothing", r.Peak, r.Finished)
+	}
+}
