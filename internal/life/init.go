@@ -107,7 +107,13 @@ const (
 
 // Step implements Machine.
 func (s Init) Step(e Event, now time.Time) (Init, []Action) {
-	r, ok := s.begin(e, now)
+	actions := s.Take(e, now, nil)
+	return s, actions
+}
+
+// Take implements Stepper.
+func (s *Init) Take(e Event, now time.Time, out []Action) []Action {
+	r, ok := s.begin(e, now, out)
 	switch {
 	case ok:
 		s.got(r)
@@ -120,7 +126,7 @@ func (s Init) Step(e Event, now time.Time) (Init, []Action) {
 	case e == Event(Interrupted{}):
 		s.done(TryAgain, "interrupted; run it again to go on")
 	}
-	return s, s.next(s.ask)
+	return s.next(s.ask)
 }
 
 func (s *Init) ask() Action {

@@ -29,6 +29,14 @@ type Machine[S any] interface {
 	Step(e Event, now time.Time) (S, []Action)
 }
 
+// Stepper is a Machine that is changed in place: for an interpreter that lives
+// thousands of them, and would spend its time on copies.
+type Stepper interface {
+	// Take is Step. The actions are appended to out, and e may be a *Result, which
+	// it does not keep.
+	Take(e Event, now time.Time, out []Action) []Action
+}
+
 // flow is what the machines are built from. A phase names the effect that is
 // asked for next; when its result arrives the machine sets the next phase.
 type flow struct {
@@ -48,9 +56,12 @@ type phase string
 
 // begin takes an event in and tells whether it is a result for the machine
 // itself: heartbeats' results are the keeper's.
-func (f *flow) begin(e Event, now time.Time) (Result, bool) {
-	f.now, f.out = now, nil
+func (f *flow) begin(e Event, now time.Time, out []Action) (Result, bool) {
+	f.now, f.out = now, out
 	r, ok := e.(Result)
+	if at, is := e.(*Result); is {
+		r, ok = *at, true
+	}
 	if !ok {
 		return Result{}, false
 	}

@@ -69,7 +69,13 @@ const (
 
 // Step implements Machine.
 func (s LifecycleCheck) Step(e Event, now time.Time) (LifecycleCheck, []Action) {
-	r, ok := s.begin(e, now)
+	actions := s.Take(e, now, nil)
+	return s, actions
+}
+
+// Take implements Stepper.
+func (s *LifecycleCheck) Take(e Event, now time.Time, out []Action) []Action {
+	r, ok := s.begin(e, now, out)
 	switch {
 	case ok:
 		s.got(r)
@@ -78,7 +84,7 @@ func (s LifecycleCheck) Step(e Event, now time.Time) (LifecycleCheck, []Action) 
 	case e == Event(Interrupted{}) && s.phase != checkWrite: // a notice that was seen is written first
 		s.done(Done, "stopped; no notice was written")
 	}
-	return s, s.next(s.ask)
+	return s.next(s.ask)
 }
 
 func (s *LifecycleCheck) ask() Action {

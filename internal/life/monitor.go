@@ -99,7 +99,13 @@ const (
 
 // Step implements Machine.
 func (s Monitor) Step(e Event, now time.Time) (Monitor, []Action) {
-	r, ok := s.begin(e, now)
+	actions := s.Take(e, now, nil)
+	return s, actions
+}
+
+// Take implements Stepper.
+func (s *Monitor) Take(e Event, now time.Time, out []Action) []Action {
+	r, ok := s.begin(e, now, out)
 	switch {
 	case ok:
 		s.got(r)
@@ -108,7 +114,7 @@ func (s Monitor) Step(e Event, now time.Time) (Monitor, []Action) {
 	case e == Event(Interrupted{}):
 		s.interrupted()
 	}
-	return s, s.next(s.ask)
+	return s.next(s.ask)
 }
 
 func (s *Monitor) ask() Action {

@@ -117,7 +117,7 @@ const (
 
 // Step implements Machine.
 func (s Reap) Step(e Event, now time.Time) (Reap, []Action) {
-	r, ok := s.begin(e, now)
+	r, ok := s.begin(e, now, nil)
 	switch {
 	case ok && r.Failure != nil:
 		s.failed(r.Failure)

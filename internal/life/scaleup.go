@@ -74,7 +74,13 @@ const (
 
 // Step implements Machine.
 func (s ScaleUp) Step(e Event, now time.Time) (ScaleUp, []Action) {
-	r, ok := s.begin(e, now)
+	actions := s.Take(e, now, nil)
+	return s, actions
+}
+
+// Take implements Stepper.
+func (s *ScaleUp) Take(e Event, now time.Time, out []Action) []Action {
+	r, ok := s.begin(e, now, out)
 	switch {
 	case ok:
 		s.got(r)
@@ -83,7 +89,7 @@ func (s ScaleUp) Step(e Event, now time.Time) (ScaleUp, []Action) {
 	case e == Event(Interrupted{}):
 		s.done(Done, "stopped")
 	}
-	return s, s.next(s.ask)
+	return s.next(s.ask)
 }
 
 func (s *ScaleUp) ask() Action {

@@ -137,7 +137,13 @@ const (
 
 // Step implements Machine.
 func (s Unregister) Step(e Event, now time.Time) (Unregister, []Action) {
-	r, ok := s.begin(e, now)
+	actions := s.Take(e, now, nil)
+	return s, actions
+}
+
+// Take implements Stepper.
+func (s *Unregister) Take(e Event, now time.Time, out []Action) []Action {
+	r, ok := s.begin(e, now, out)
 	switch {
 	case ok:
 		s.got(r)
@@ -154,7 +160,7 @@ func (s Unregister) Step(e Event, now time.Time) (Unregister, []Action) {
 	if s.urgent() && s.hook.due(now) { // a heartbeat that hangs must not delay the end of the jobs
 		s.hook.next = now.Add(drainMost)
 	}
-	return s, s.next(s.ask)
+	return s.next(s.ask)
 }
 
 func (s *Unregister) ask() Action {

@@ -17,6 +17,9 @@ func mix(x uint64) uint64 {
 // drawn before.
 func of(seed, a, b, c uint64) uint64 { return mix(seed ^ mix(a^mix(b^mix(c)))) }
 
+// odd spreads a counter (the golden ratio), so that one mixing is enough.
+const odd = 0x9e3779b97f4a7c15
+
 // share is a drawn number in [0, 1).
 func share(x uint64) float64 { return float64(x>>11) / (1 << 53) }
 

@@ -27,7 +27,7 @@ type window struct {
 
 // aimed counts an action and finds the fault that hits it.
 func (l *loop) aimed(p *process, a life.Action, c class) *armed {
-	list := l.armed[p.in.number]
+	list := p.in.armed
 	if len(list) == 0 {
 		return nil
 	}
@@ -45,7 +45,7 @@ func (l *loop) aimed(p *process, a life.Action, c class) *armed {
 		return nil
 	}
 	f := list[hit]
-	l.armed[p.in.number] = slices.Delete(list, hit, hit+1)
+	p.in.armed = slices.Delete(list, hit, hit+1)
 	return f
 }
 
@@ -168,7 +168,7 @@ func (l *loop) outage(w *window, p *process, c class) *fleet.Failure {
 		return nil
 	}
 	f := failureOf(w.Fault, p.action, w.Kind)
-	if c == metadata && of(p.key, uint64(p.gen), 6, 0)%8 == 0 { // one of them hangs
+	if c == metadata && p.drawn(drawHang)%8 == 0 { // one of them hangs
 		p.resultAt = l.at + patience(c)
 	}
 	return f
@@ -206,7 +206,7 @@ func (l *loop) strikes(w *window, p *process, c class) bool {
 
 // oneIn tells whether a request is among the share that a window hits.
 func (l *loop) oneIn(w *window, p *process) bool {
-	return w.Count == 0 || of(p.key, uint64(p.gen), 5, 0)%100 < uint64(w.Count) //nolint:gosec // percent
+	return w.Count == 0 || p.drawn(drawShare)%100 < uint64(w.Count) //nolint:gosec // percent
 }
 
 // failureOf is what an edge returns.

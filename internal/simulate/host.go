@@ -83,8 +83,8 @@ func (f *Fleet) Advance(now time.Time) (next time.Time, more bool) {
 // due is when something will happen unasked.
 func (l *loop) due() time.Duration {
 	due := l.length + 1
-	if t := l.turns.next(); t != nil {
-		due = t.at
+	if at, any := l.turns.next(); any {
+		due = at
 	}
 	if at := l.world.Next(); !at.IsZero() {
 		due = min(due, at.Sub(epoch))

@@ -1,7 +1,6 @@
 package simulate
 
 import (
-	"slices"
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
@@ -42,7 +41,7 @@ func (p *process) Step(e life.Event, now time.Time) []life.Action {
 	p.gen++
 	l.steps++
 	l.note(l.at, p.key^uint64(p.gen))
-	actions := slices.Clone(p.step.step(e, now.Add(p.offset)))
+	actions := p.step.Take(e, now.Add(p.offset), nil)
 	last := len(actions) - 1
 	for _, a := range actions[:last] {
 		l.say(p, a.(life.Say))
@@ -139,14 +138,14 @@ func (l *loop) plans(p *process, a life.Action) {
 	p.action, p.requests = a, 0
 	l.spun(p, a)
 	p.hit = l.aimed(p, a, classOf(a))
-	p.hurtOnce = of(p.key, uint64(p.gen), 8, 0)%2 == 0
+	p.hurtOnce = p.drawn(drawOnce)%2 == 0
 }
 
 // rearm has a fault hit the next action where this one was not carried out, or
 // came to nothing before the fault could hit.
 func (l *loop) rearm(p *process) {
 	if p.hit != nil && !p.hit.struck {
-		l.armed[p.in.number] = append([]*armed{p.hit}, l.armed[p.in.number]...)
+		p.in.armed = append([]*armed{p.hit}, p.in.armed...)
 	}
 	p.hit = nil
 }
@@ -169,7 +168,7 @@ func (p *process) Local() (wait time.Duration, local bool) {
 	if p.action == nil || c > units {
 		return 0, false
 	}
-	return c.latency(of(p.key, uint64(p.gen), 4, 0)), true
+	return c.latency(p.drawn(drawLatency)), true
 }
 
 // Writes tells whether an action writes files.

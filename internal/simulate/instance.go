@@ -31,7 +31,8 @@ type instance struct {
 	disk  []configured // config.toml's sections
 	aside []configured // those that were taken out
 
-	flagsValue any // flags as a result, until they change
+	armed      []*armed // faults at its actions
+	flagsValue any      // flags as a result, until they change
 
 	units  [unitCount]unit
 	runner runner
@@ -47,6 +48,7 @@ type configured struct {
 
 func (l *loop) launched(e world.InstanceLaunched) {
 	i := &instance{l: l, number: len(l.instances) + 1, id: e.ID, system: life.SystemID(e.ID), launchedAt: l.at}
+	i.armed = l.armed[i.number]
 	l.instances = append(l.instances, i)
 	l.byID[e.ID], l.bySystem[i.system] = i, i
 	for u := range i.units {

@@ -12,7 +12,7 @@ type process struct {
 	unit   *unit
 	in     *instance
 	verb   string
-	step   stepper
+	step   life.Stepper
 	key    uint64 // draws for this process
 	gen    uint32 // of its steps: turns of an earlier one are void
 	offset time.Duration
@@ -24,6 +24,8 @@ type process struct {
 	hit      *armed    // the fault that hits the action
 	by       []*window // those that hit it because they last
 	resultAt time.Duration
+	result   life.Result   // the last one, and
+	out      []life.Action // what the machine wanted: kept, for there are millions
 	asleep   bool
 	asked    bool // to stop
 	exited   bool
@@ -37,18 +39,8 @@ type process struct {
 	hosted
 }
 
-// stepper hides the machine's type.
-type stepper interface {
-	step(e life.Event, now time.Time) []life.Action
-}
-
-type machine[S life.Machine[S]] struct{ m S }
-
-func (h *machine[S]) step(e life.Event, now time.Time) []life.Action {
-	next, actions := h.m.Step(e, now)
-	h.m = next
-	return actions
-}
+// inPlace is a machine that is changed where it is.
+func inPlace[M any](m M) *M { return &m }
 
 var (
 	started     life.Event = life.Started{}
@@ -64,17 +56,17 @@ func (l *loop) begin(u *unit, verb string) *process {
 	seed := p.key
 	switch {
 	case verb == verbShutdown:
-		p.step = &machine[life.Unregister]{life.NewUnregister(l.unregisterSettings(seed, true))}
+		p.step = inPlace(life.NewUnregister(l.unregisterSettings(seed, true)))
 	case u.id == unitInit:
-		p.step = &machine[life.Init]{life.NewInit(l.initSettings(seed))}
+		p.step = inPlace(life.NewInit(l.initSettings(seed)))
 	case u.id == unitCheck:
-		p.step = &machine[life.LifecycleCheck]{life.NewLifecycleCheck(life.LifecycleCheckSettings{Period: 5 * time.Second, LeaveOnRebalance: l.number()%2 == 0, LeaveOnMaintenance: true, Seed: seed})}
+		p.step = inPlace(life.NewLifecycleCheck(life.LifecycleCheckSettings{Period: 5 * time.Second, LeaveOnRebalance: l.number()%2 == 0, LeaveOnMaintenance: true, Seed: seed}))
 	case u.id == unitMonitor:
-		p.step = &machine[life.Monitor]{life.NewMonitor(l.monitorSettings(seed))}
+		p.step = inPlace(life.NewMonitor(l.monitorSettings(seed)))
 	case u.id == unitScaleUp:
-		p.step = &machine[life.ScaleUp]{life.NewScaleUp(life.ScaleUpSettings{Period: 5 * time.Second, BlindAfter: 10 * time.Second, Seed: seed})}
+		p.step = inPlace(life.NewScaleUp(life.ScaleUpSettings{Period: 5 * time.Second, BlindAfter: 10 * time.Second, Seed: seed}))
 	default:
-		p.step = &machine[life.Unregister]{life.NewUnregister(l.unregisterSettings(seed, false))}
+		p.step = inPlace(life.NewUnregister(l.unregisterSettings(seed, false)))
 	}
 	if verb != "lifecycle-check" && verb != "monitor" {
 		l.line(l.at, "i%02d %s starts", i.number, verb)
@@ -92,6 +84,17 @@ func (l *loop) begin(u *unit, verb string) *process {
 	return p
 }
 
+// What a process draws for at each of its steps, beside the order of its turns.
+const (
+	drawLatency = 4 + iota
+	drawShare
+	drawHang
+	drawOnce
+)
+
+// drawn is this step's number for a purpose, of 8 at most.
+func (p *process) drawn(purpose uint64) uint64 { return mix(p.key + (uint64(p.gen)<<3|purpose)*odd) }
+
 // number is the fleet's draw for what all its instances have alike.
 func (l *loop) number() uint64 { return of(l.seed, 3, 0, 0) }
 
@@ -108,7 +111,12 @@ func (p *process) gone() {
 
 // clock is what time it is for this process. A wall clock that is set moves
 // nothing within a process: its own readings are monotonic.
-func (p *process) clock() time.Time { return p.in.l.now.Add(p.offset) }
+func (p *process) clock() time.Time {
+	if p.offset == 0 {
+		return p.in.l.now
+	}
+	return p.in.l.now.Add(p.offset)
+}
 
 // feed tells a machine an event and plans what it wants.
 func (l *loop) feed(p *process, e life.Event) {
@@ -132,7 +140,8 @@ func (l *loop) feed(p *process, e life.Event) {
 // stepOf has a machine take one step, and says what it says.
 func (l *loop) stepOf(p *process, e life.Event) life.Action {
 	l.steps++
-	actions := p.step.step(e, p.clock())
+	p.out = p.step.Take(e, p.clock(), p.out[:0])
+	actions := p.out
 	last := len(actions) - 1
 	for _, a := range actions[:last] {
 		l.say(p, a.(life.Say))
@@ -189,7 +198,7 @@ func (l *loop) ask(p *process, a life.Action) {
 	p.action = a
 	l.spun(p, a)
 	class := classOf(a)
-	draw := of(p.key, uint64(p.gen), 4, 0)
+	draw := p.drawn(drawLatency)
 	usual := class.latency(draw)
 	p.hit = l.aimed(p, a, class)
 	latency := usual + l.delay(p, class)
@@ -254,9 +263,9 @@ func (l *loop) tell(p *process) {
 	} else {
 		p.hear(value)
 	}
-	a, f := p.action, p.failure
+	p.result = life.Result{Action: p.action, Value: value, Failure: p.failure}
 	p.action, p.value, p.failure, p.hit = nil, nil, nil, nil
-	l.feed(p, life.Result{Action: a, Value: value, Failure: f})
+	l.feed(p, &p.result)
 }
 
 // say takes a decision of a machine in.

@@ -22,7 +22,7 @@ const (
 	turnResult
 )
 
-func (t *turn) before(o *turn) bool {
+func (t *turn) before(o *place) bool {
 	return t.at < o.at || t.at == o.at && t.order < o.order
 }
 
@@ -31,30 +31,43 @@ func (t *turn) before(o *turn) bool {
 type turns struct {
 	first turn
 	has   bool
-	heap  []turn // four children each: shallow, and neighbours in memory
+	heap  []place // four children each: shallow, and neighbours in memory
+	slots []turn  // what the places stand for
+	free  []uint32
+}
+
+// place is a turn's place in the order: what is sorted holds no pointer.
+type place struct {
+	at    time.Duration
+	order uint64
+	slot  uint32
+}
+
+func (p *place) before(o *place) bool {
+	return p.at < o.at || p.at == o.at && p.order < o.order
 }
 
 func (q *turns) push(t turn) {
 	switch {
 	case !q.has && (len(q.heap) == 0 || t.before(&q.heap[0])):
 		q.first, q.has = t, true
-	case q.has && t.before(&q.first):
-		q.up(q.first)
+	case q.has && t.before(&place{at: q.first.at, order: q.first.order}):
+		q.up(&q.first)
 		q.first = t
 	default:
-		q.up(t)
+		q.up(&t)
 	}
 }
 
-// next is the first one; nil when there is none.
-func (q *turns) next() *turn {
-	if q.has {
-		return &q.first
+// next is when the first one is due; false when there is none.
+func (q *turns) next() (time.Duration, bool) {
+	switch {
+	case q.has:
+		return q.first.at, true
+	case len(q.heap) > 0:
+		return q.heap[0].at, true
 	}
-	if len(q.heap) == 0 {
-		return nil
-	}
-	return &q.heap[0]
+	return 0, false
 }
 
 func (q *turns) pop() turn {
@@ -63,10 +76,12 @@ func (q *turns) pop() turn {
 		q.has, q.first.p, q.first.do = false, nil, nil
 		return t
 	}
-	t := q.heap[0]
+	slot := q.heap[0].slot
+	t := q.slots[slot]
+	q.slots[slot].p, q.slots[slot].do = nil, nil
+	q.free = append(q.free, slot)
 	last := len(q.heap) - 1
 	moved := q.heap[last]
-	q.heap[last] = turn{}
 	q.heap = q.heap[:last]
 	if last > 0 {
 		q.down(moved)
@@ -74,21 +89,34 @@ func (q *turns) pop() turn {
 	return t
 }
 
-func (q *turns) up(t turn) {
-	q.heap = append(q.heap, t)
+// keep finds a slot for a turn.
+func (q *turns) keep(t *turn) uint32 {
+	if n := len(q.free); n > 0 {
+		slot := q.free[n-1]
+		q.free = q.free[:n-1]
+		q.slots[slot] = *t
+		return slot
+	}
+	q.slots = append(q.slots, *t)
+	return uint32(len(q.slots) - 1) //nolint:gosec // thousands
+}
+
+func (q *turns) up(t *turn) {
+	p := place{at: t.at, order: t.order, slot: q.keep(t)}
+	q.heap = append(q.heap, p)
 	i := len(q.heap) - 1
 	for i > 0 {
 		parent := (i - 1) / 4
-		if !t.before(&q.heap[parent]) {
+		if !p.before(&q.heap[parent]) {
 			break
 		}
 		q.heap[i] = q.heap[parent]
 		i = parent
 	}
-	q.heap[i] = t
+	q.heap[i] = p
 }
 
-func (q *turns) down(t turn) {
+func (q *turns) down(p place) {
 	i := 0
 	for {
 		child := 4*i + 1
@@ -100,11 +128,11 @@ func (q *turns) down(t turn) {
 				child = c
 			}
 		}
-		if !q.heap[child].before(&t) {
+		if !q.heap[child].before(&p) {
 			break
 		}
 		q.heap[i] = q.heap[child]
 		i = child
 	}
-	q.heap[i] = t
+	q.heap[i] = p
 }

@@ -25,7 +25,7 @@ func (p *process) Leads() time.Duration {
 }
 
 // draw is a number for one request.
-func (p *process) draw() uint64 { return of(p.key, uint64(p.gen), 4, uint64(p.requests)) } //nolint:gosec // small
+func (p *process) draw() uint64 { return mix(p.drawn(drawLatency) + uint64(p.requests)*odd) } //nolint:gosec // small
 
 // Arrives is a request at its service: it has its effect, by serve, or it has not.
 // The process may be killed here.

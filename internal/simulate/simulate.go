@@ -133,10 +133,9 @@ func (l *loop) run() {
 
 // step does what is due next, of the loop's or of the world's; false at the end.
 func (l *loop) step() bool {
-	t := l.turns.next()
-	own := l.length + 1
-	if t != nil {
-		own = t.at
+	own, any := l.turns.next()
+	if !any {
+		own = l.length + 1
 	}
 	if at := l.world.Next(); !at.IsZero() {
 		// Of two at the same instant the world's goes first: it says what was so.
@@ -185,12 +184,12 @@ func (l *loop) take(t *turn) {
 // after does f when d has passed.
 func (l *loop) after(d time.Duration, f func()) {
 	l.serial++
-	l.turns.push(turn{at: l.at + d, order: of(l.seed, 1, l.serial, 0), kind: turnDo, do: f})
+	l.turns.push(turn{at: l.at + d, order: mix(l.seed + l.serial*odd), kind: turnDo, do: f})
 }
 
 // turnOf puts a process's next turn in.
 func (l *loop) turnOf(p *process, at time.Duration, k turnKind) {
-	l.turns.push(turn{at: max(at, l.at), order: of(p.key, uint64(p.gen), uint64(k), 1), kind: k, gen: p.gen, p: p})
+	l.turns.push(turn{at: max(at, l.at), order: p.drawn(uint64(k)), kind: k, gen: p.gen, p: p})
 }
 
 // pump takes the world's events in.

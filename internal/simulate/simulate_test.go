@@ -91,9 +91,9 @@ func TestTurnsComeInOrder(t *testing.T) {
 	var want []turn
 	last := time.Duration(0)
 	for range 20_000 {
-		if next := q.next(); next != nil && d.chance(0.48) {
+		if _, any := q.next(); any && d.chance(0.48) {
 			slices.SortFunc(want, func(a, b turn) int {
-				if a.before(&b) {
+				if a.before(&place{at: b.at, order: b.order}) {
 					return -1
 				}
 				return 1
