@@ -1,14 +1,10 @@
 package world
 
-import (
-	"container/heap"
-	"time"
-)
+import "time"
 
 // timer is something that will happen by itself.
 type timer struct {
 	at   time.Time
-	seq  uint64 // of two at the same instant the older goes first
 	do   func()
 	idle bool // stopped or done
 }
@@ -22,15 +18,33 @@ func (t *timer) stop() {
 
 // clock holds the timers in the order in which they are due.
 type clock struct {
-	heap timerHeap
-	seq  uint64
+	heap  []due // each has four children: shallow, and neighbours in memory
+	seq   uint64
+	start time.Time // of the first timer: the others' keys count from it
 }
 
+// due is a timer's place in the order.
+type due struct {
+	key time.Duration
+	seq uint64 // of two at the same instant the older goes first
+	*timer
+}
+
+func (d *due) before(o *due) bool { return d.key < o.key || d.key == o.key && d.seq < o.seq }
+
 func (c *clock) add(at time.Time, do func()) *timer {
+	if c.seq == 0 {
+		c.start = at
+	}
 	c.seq++
-	t := &timer{at: at, seq: c.seq, do: do}
-	heap.Push(&c.heap, t)
-	return t
+	d := due{key: at.Sub(c.start), seq: c.seq, timer: &timer{at: at, do: do}}
+	c.heap = append(c.heap, d)
+	i := len(c.heap) - 1
+	for ; i > 0 && d.before(&c.heap[(i-1)/4]); i = (i - 1) / 4 {
+		c.heap[i] = c.heap[(i-1)/4]
+	}
+	c.heap[i] = d
+	return d.timer
 }
 
 // next is when the first timer is due; zero when there is none.
@@ -48,32 +62,43 @@ func (c *clock) due(now time.Time) *timer {
 	if len(c.heap) == 0 || c.heap[0].at.After(now) {
 		return nil
 	}
-	t := heap.Pop(&c.heap).(*timer)
+	t := c.heap[0].timer
+	c.pop()
 	t.idle = true
 	return t
 }
 
+// drop takes out the first ones that were stopped.
 func (c *clock) drop() {
 	for len(c.heap) > 0 && c.heap[0].idle {
-		heap.Pop(&c.heap)
+		c.pop()
 	}
 }
 
-type timerHeap []*timer
-
-func (h timerHeap) Len() int { return len(h) }
-func (h timerHeap) Less(i, j int) bool {
-	if !h[i].at.Equal(h[j].at) {
-		return h[i].at.Before(h[j].at)
+func (c *clock) pop() {
+	last := len(c.heap) - 1
+	d := c.heap[last]
+	c.heap[last] = due{}
+	c.heap = c.heap[:last]
+	if last == 0 {
+		return
 	}
-	return h[i].seq < h[j].seq
-}
-func (h timerHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *timerHeap) Push(x any)   { *h = append(*h, x.(*timer)) }
-func (h *timerHeap) Pop() any {
-	old := *h
-	t := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	return t
+	i := 0
+	for {
+		least := i*4 + 1
+		if least >= last {
+			break
+		}
+		for child := least + 1; child < min(least+4, last); child++ {
+			if c.heap[child].before(&c.heap[least]) {
+				least = child
+			}
+		}
+		if d.before(&c.heap[least]) {
+			break
+		}
+		c.heap[i] = c.heap[least]
+		i = least
+	}
+	c.heap[i] = d
 }

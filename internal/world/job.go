@@ -113,7 +113,7 @@ func (w *World) enqueue(j *job) {
 	w.emit(JobQueued{At: w.now, Job: j.ID})
 	for _, r := range w.lab.runners {
 		if r.takes(j) {
-			w.tick(r)
+			r.tick()
 		}
 	}
 }

@@ -39,12 +39,13 @@ func (w *World) QueueValue(now time.Time, token string) (string, error) {
 
 func (w *World) queueValue(r *runner) string {
 	if r.queue == "" {
-		w.tick(r)
+		r.queue = w.id(32)
 	}
 	return r.queue
 }
 
-func (w *World) tick(r *runner) { r.queue = w.id(32) }
+// tick makes the value another when somebody asks for it.
+func (r *runner) tick() { r.queue = "" }
 
 // RequestJob is POST /jobs/request: the oldest job that waits and that the
 // runner may take becomes its own. Once handed out it runs, whether the client

@@ -318,7 +318,7 @@ func (w *World) UpdateRunner(now time.Time, auth string, id int64, u RunnerUpdat
 		return Runner{}, err
 	}
 	r.NewRunner = n
-	w.tick(r)
+	r.tick()
 	return r.view(w.now), nil
 }
 

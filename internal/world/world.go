@@ -15,7 +15,6 @@
 package world
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"time"
 )
@@ -150,7 +149,13 @@ func (w *World) emit(e Event) { w.events = append(w.events, e) }
 // were made before.
 func (w *World) id(n int) string {
 	w.serial++
-	return fmt.Sprintf("%016x%016x", mix(w.serial), mix(w.serial+1<<32))[:n]
+	var text [32]byte
+	for i, x := range [2]uint64{mix(w.serial), mix(w.serial + 1<<32)} {
+		for digit := range 16 {
+			text[16*i+digit] = "0123456789abcdef"[x>>(60-4*digit)&15]
+		}
+	}
+	return string(text[:n])
 }
 
 // mix spreads a counter over 64 bits (splitmix64), so that ids look like ids
