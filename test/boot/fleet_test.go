@@ -33,6 +33,8 @@ type plan struct {
 	slots    int
 	settings map[string]string // keys of shoal.toml with their values, over pace
 	files    map[string]string // more files on an instance's disk
+	image    string            // that instances boot from
+	userData string            // for cloud-init; with it nothing else configures the instance
 }
 
 // pace is what the tests change of the defaults: periods, so that what takes
@@ -80,7 +82,7 @@ func open(t testing.TB, change ...func(*plan)) *fleet {
 			Runners:  []world.NewRunner{{Type: world.TypeInstance, Description: "shared", RunUntagged: true, Token: sharedToken}},
 			PollHold: 2 * time.Second,
 		},
-		slots: 2, settings: map[string]string{}, files: map[string]string{},
+		slots: 2, settings: map[string]string{}, files: map[string]string{}, image: image,
 	}
 	for _, c := range change {
 		c(&p)
@@ -126,15 +128,13 @@ func (f *fleet) find(id string) *instance {
 
 func (f *fleet) boot(id string) {
 	dir := filepath.Join(f.dir, id)
-	err := writeTree(filepath.Join(dir, "upper"), f.disk())
-	if err == nil {
+	err := writeTree(filepath.Join(dir, "upper"), f.disk(id))
+	if err == nil && f.plan.userData == "" {
 		err = os.Chmod(filepath.Join(dir, "upper/etc/shoal/token"), 0o600)
 	}
 	var m *instance
 	if err == nil {
-		m, err = start(id, dir, map[string]http.Handler{
-			metadataAddress: f.cloud.MetadataHandler(id), gitlabAddress: f.cloud.GitLabHandler(), awsAddress: f.cloud.AutoScalingHandler(),
-		}, f.switchedOff)
+		m, err = start(id, dir, f.plan.image, f.services(id), f.switchedOff)
 	}
 	if err != nil {
 		f.t.Errorf("boot %s: %v", id, err)
@@ -150,8 +150,23 @@ func (f *fleet) switchedOff(m *instance) {
 	_ = f.cloud.Crash(m.id) // refused for one that the group has done with
 }
 
-// disk is what user data would write.
-func (f *fleet) disk() map[string]string {
+// services are what an instance finds in its network.
+func (f *fleet) services(id string) map[string]http.Handler {
+	found := map[string]http.Handler{
+		metadataAddress: f.cloud.MetadataHandler(id), gitlabAddress: f.cloud.GitLabHandler(), awsAddress: f.cloud.AutoScalingHandler(),
+	}
+	if f.plan.userData != "" {
+		found[gitlabTLSAddress] = f.cloud.GitLabHandler()
+		maps.Copy(found, repositories)
+	}
+	return found
+}
+
+// disk is what user data would write, or the user data itself.
+func (f *fleet) disk(id string) map[string]string {
+	if f.plan.userData != "" {
+		return seed(id, f.plan.userData)
+	}
 	files := map[string]string{
 		"etc/shoal/shoal.toml": f.configuration(),
 		"etc/shoal/token":      sharedToken + "\n",

@@ -11,18 +11,22 @@ import (
 	"github.com/shoal-ci/shoal/internal/emulator/supervisor"
 )
 
-// makeImage furnishes an image as a person would: a Debian, GitLab's runner, our
-// package, and the units enabled.
-func makeImage(dir, image string) error {
+// makeImages furnishes an image as a person would: a Debian, GitLab's runner, our
+// package, and the units enabled; and one that is as the vendor gives it.
+func makeImages(image, stock string) error {
 	deb, err := buildPackage()
 	if err != nil {
 		return err
 	}
 	return all(
 		func() error { return command("./rootfs.sh", image) },
+		func() error { return command("./rootfs.sh", stock) },
 		func() error { return installRunner(image) },
 		func() error { return installPackage(image, deb) },
 		func() error { return writeTree(image, testbed) },
+		func() error { return writeTree(image, map[string]string{"etc/cloud/cloud-init.disabled": ""}) },
+		func() error { return writeTree(stock, testbed) },
+		func() error { return writeTree(stock, vendor()) },
 		func() error {
 			return command("chroot", image, "systemctl", "enable", "--quiet",
 				"gitlab-runner", "docker", "runner-init", "monitor-jobs", "lifecycle-check")
@@ -128,7 +132,7 @@ ExecStart=/bin/sleep infinity
 WantedBy=multi-user.target
 `,
 	"etc/hosts": strings.Join([]string{
-		"127.0.0.1 localhost", gitlabAddress + " gitlab.example.com", awsAddress + " aws.example.com", "",
+		"127.0.0.1 localhost", gitlabHost + " gitlab.example.com", awsHost + " aws.example.com", shoalHost + " example.com", packagesHost + " packages.gitlab.com", "",
 	}, "\n"),
 	// The variables lead AWS' clients to the emulated services; the metadata
 	// service needs none: it is at its real address.

@@ -40,8 +40,8 @@ type instance struct {
 	cursor string // of the journal, up to where it is in lines
 }
 
-// start makes an instance and boots it. handlers are served in its network.
-func start(id, dir string, handlers map[string]http.Handler, off func(*instance)) (*instance, error) {
+// start makes an instance of an image and boots it. handlers are served in its network.
+func start(id, dir, image string, handlers map[string]http.Handler, off func(*instance)) (*instance, error) {
 	m := &instance{id: id, dir: dir, number: numbers.Add(1), ended: make(chan struct{}), off: off}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
@@ -182,16 +182,16 @@ const upTime = 10 * time.Second
 const commandTime = 30 * time.Second
 
 // run runs a program on the machine as root, and returns what it printed.
-func (m *instance) run(args ...string) (string, error) { return m.pipe(nil, args...) }
+func (m *instance) run(args ...string) (string, error) { return m.pipe(commandTime, nil, args...) }
 
 // write writes a file on the machine.
 func (m *instance) write(path string, data []byte) error {
-	_, err := m.pipe(bytes.NewReader(data), "dd", "of="+path, "status=none")
+	_, err := m.pipe(commandTime, bytes.NewReader(data), "dd", "of="+path, "status=none")
 	return err
 }
 
-func (m *instance) pipe(stdin io.Reader, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
+func (m *instance) pipe(most time.Duration, stdin io.Reader, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), most)
 	defer cancel()
 	leader := 0
 	if !waitFor(upTime, func() bool { leader = m.leader(); return leader != 0 }) {

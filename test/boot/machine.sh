@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# machine.sh IMAGE DIR NAME: boots IMAGE under a real systemd, what it writes in
-# DIR/upper, and boots it again whenever it reboots. It must run in mount, network
-# and process namespaces of its own: with the last process of them everything that
-# it made is gone.
+# machine.sh IMAGE DIR NAME: boots IMAGE, a folder or several with a colon between
+# them and the uppermost first, under a real systemd, what it writes in DIR/upper,
+# and boots it again whenever it reboots. It must run in mount, network and process
+# namespaces of its own: with the last process of them everything that it made is gone.
 #
 # It says "ready" when its network is there and waits for a line, so that servers
 # can be put into that network before anything boots; then "up" and "off STATUS".

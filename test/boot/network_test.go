@@ -1,10 +1,12 @@
 package boot_test
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
 	"runtime"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,13 +16,24 @@ import (
 // interface: the metadata service where EC2 has it, the other services where the
 // image's hosts file says.
 const (
-	metadataAddress = "169.254.169.254"
-	gitlabAddress   = "127.0.0.80"
-	awsAddress      = "127.0.0.81"
+	metadataAddress  = "169.254.169.254:80"
+	gitlabAddress    = gitlabHost + ":80"
+	gitlabTLSAddress = gitlabHost + httpsPort
+	awsAddress       = awsHost + ":80"
+	shoalAddress     = shoalHost + httpsPort
+	packagesAddress  = packagesHost + httpsPort
 )
 
-// listenIn listens on port 80 of an address in the network of another process.
-// The socket stays in that network, whoever uses it.
+const (
+	gitlabHost   = "127.0.0.80"
+	awsHost      = "127.0.0.81"
+	shoalHost    = "127.0.0.82"
+	packagesHost = "127.0.0.83"
+	httpsPort    = ":443"
+)
+
+// listenIn listens on an address in the network of another process. The socket
+// stays in that network, whoever uses it.
 func listenIn(pid int, address string) (net.Listener, error) {
 	type result struct {
 		l   net.Listener
@@ -47,11 +60,14 @@ func listenHere(pid int, address string) (net.Listener, error) {
 	if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
 		return nil, fmt.Errorf("enter the network of process %d: %w", pid, err)
 	}
-	return net.Listen("tcp4", net.JoinHostPort(address, "80"))
+	return net.Listen("tcp4", address)
 }
 
-// serve answers on a listener until the server is closed.
+// serve answers on a listener until the server is closed, by TLS on its port.
 func serve(l net.Listener, h http.Handler) *http.Server {
+	if strings.HasSuffix(l.Addr().String(), httpsPort) {
+		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{authority().server}, MinVersion: tls.VersionTLS12})
+	}
 	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = s.Serve(l) }() // ends with the server
 	return s

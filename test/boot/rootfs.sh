@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# rootfs.sh DIR: a small Debian 12 with systemd and ansible-core in DIR, from the
-# packages that this machine's own apt uses. A tree that was made before is
-# unpacked from its archive: making one takes a minute, unpacking it a second.
+# rootfs.sh DIR: a small Debian 12 with systemd, cloud-init and ansible-core in DIR,
+# from the packages that this machine's own apt uses. A tree that was made before
+# is unpacked from its archive: making one takes a minute, unpacking it a second.
 set -euo pipefail
 dir=$1
 cache=${BOOT_ROOTFS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/shoal-rootfs}
-include=systemd,systemd-sysv,dbus,iproute2,ca-certificates,libnss-systemd,libpam-systemd,ansible-core
+include=systemd,systemd-sysv,dbus,iproute2,ca-certificates,libnss-systemd,libpam-systemd,ansible-core,python3-apt,cloud-init,curl
 
 missing=()
 command -v systemd-nspawn >/dev/null || missing+=(systemd-container)
