@@ -7,11 +7,9 @@ import (
 	"github.com/shoal-ci/shoal/internal/life"
 )
 
-// What units run when they are stopped, as if they were units themselves.
-const (
-	checkStops      = "lifecycle-check.service, ExecStopPost="
-	unregisterStops = "unreg-runner.service, ExecStopPost="
-)
+// shutdownStops is what runner-shutdown runs when it is stopped, as if it were a
+// unit itself. It is active from boot on.
+const shutdownStops = "runner-shutdown.service, ExecStop="
 
 // The patience of others: systemd's with a reboot, EC2's with an instance that
 // it stops.
@@ -22,7 +20,7 @@ const (
 
 // refuses tells whether systemd starts a unit no more: the machine goes down.
 func (s *site) refuses(unit string) bool {
-	return s.down != fleet.NotGoingDown && unit != checkStops && unit != unregisterStops
+	return s.down != fleet.NotGoingDown && unit != shutdownStops
 }
 
 // goDown takes the machine down: every unit is told to stop at once, and the
@@ -31,18 +29,12 @@ func (s *site) goDown(how fleet.Shutdown) {
 	if s.dead || s.down != fleet.NotGoingDown {
 		return
 	}
-	checks, unregisters := s.running(life.UnitLifecycleCheck), s.running(life.UnitUnregister)
 	s.down = how
 	s.proc.quit()
 	for _, unit := range []string{life.UnitInit, life.UnitMonitor, life.UnitScaleUp, life.UnitUnregister} {
 		s.stop(unit)
 	}
-	if checks { // its main process is told to stop when this has ended
-		s.start(checkStops)
-	}
-	if unregisters {
-		s.until(func() bool { return !s.running(life.UnitUnregister) }, func() { s.start(unregisterStops) })
-	}
+	s.start(shutdownStops)
 	patience := map[fleet.Shutdown]time.Duration{fleet.Reboot: systemdsPatience, fleet.PowerOff: ec2sPatience}[how]
 	boots := s.boots
 	s.after(patience, func() {
@@ -64,7 +56,7 @@ func (s *site) until(so func() bool, f func()) {
 }
 
 func (s *site) allStopped() bool {
-	if s.running(checkStops) || s.running(unregisterStops) || s.due > 0 || s.proc.state != "inactive" {
+	if s.running(shutdownStops) || s.due > 0 || s.proc.state != "inactive" {
 		return false
 	}
 	s.stop(life.UnitLifecycleCheck)

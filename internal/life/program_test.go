@@ -33,7 +33,7 @@ var (
 var verbs = map[string]string{
 	life.UnitInit: "init", life.UnitMonitor: "monitor", life.UnitScaleUp: "scale-up",
 	life.UnitLifecycleCheck: "lifecycle-check", life.UnitUnregister: "unregister",
-	checkStops: "shutdown", unregisterStops: "shutdown",
+	shutdownStops: "shutdown",
 }
 
 // settings are what the machines of a site are made with; a test may replace
@@ -134,7 +134,7 @@ func (s *site) boot(p *program) {
 		p.step = drive(s, life.NewLifecycleCheck(p.set.check))
 	case life.UnitUnregister:
 		p.step = drive(s, life.NewUnregister(p.set.unregister))
-	case checkStops, unregisterStops:
+	case shutdownStops:
 		set := p.set.unregister
 		set.Shutdown = true
 		p.step = drive(s, life.NewUnregister(set))
@@ -151,7 +151,7 @@ func (s *site) kill(p *program) {
 
 func (s *site) restart(p *program, after time.Duration) {
 	gen := p.gen
-	stops := p.unit == checkStops || p.unit == unregisterStops
+	stops := p.unit == shutdownStops
 	if stops {
 		s.due++
 	}
@@ -207,7 +207,7 @@ func (s *site) exited(p *program, x life.Exit) {
 	p.step = nil
 	s.exits = append(s.exits, fmt.Sprint(verbs[p.unit], " ", int(x.Code)))
 	switch {
-	case p.unit == checkStops || p.unit == unregisterStops: // not run again
+	case p.unit == shutdownStops: // not run again
 	case p.unit == life.UnitLifecycleCheck && x.Code == life.Done:
 		s.start(life.UnitUnregister) // OnSuccess=
 	case x.Code == life.Failed || x.Code == life.TryAgain:

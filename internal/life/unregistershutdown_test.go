@@ -48,9 +48,9 @@ func mustAccount(t *testing.T, s *site, about any) {
 func TestShutdownOnAnOrdinaryStop(t *testing.T) {
 	s := stays(t, time.Hour)
 	begin := s.now
-	s.start(checkStops)
+	s.start(shutdownStops)
 	s.runUntil(time.Minute, func() bool { return len(s.exits) > 0 })
-	s.mustExit(checkStops, life.Done)
+	s.mustExit(shutdownStops, life.Done)
 	if took := s.now.Sub(begin); took > 100*time.Millisecond || s.n["shutdown"] != 1 || len(s.said) != 0 {
 		t.Errorf("%d actions in %s, said %v", s.n["shutdown"], took, s.said)
 	}
@@ -108,13 +108,13 @@ func TestShutdownOfARunnerThatSystemdStopsLater(t *testing.T) {
 	for _, how := range []fleet.Shutdown{fleet.Reboot, fleet.PowerOff} {
 		s := stays(t, time.Minute)
 		s.down = how // and no unit was told yet
-		s.start(checkStops)
+		s.start(shutdownStops)
 		s.runUntil(5*time.Second, func() bool { return s.proc.state == "deactivating" })
 		if s.proc.state != "deactivating" || s.proc.config == 0 || s.files.flags.Notice == nil {
 			t.Errorf("%s: runner %s, %d sections, notice %v", how, s.proc.state, s.proc.config, s.files.flags.Notice)
 		}
 		s.run(5 * time.Minute)
-		s.mustExit(checkStops, life.Done)
+		s.mustExit(shutdownStops, life.Done)
 	}
 }
 
@@ -206,7 +206,7 @@ func TestShutdownWithANotice(t *testing.T) {
 		s.down = c.how
 		s.proc.quit()
 		begin := s.now
-		s.start(unregisterStops)
+		s.start(shutdownStops)
 		s.runUntil(time.Hour, func() bool { return len(s.proc.reported) > 0 })
 		if took := s.now.Sub(begin); took > c.within || took < c.within-20*time.Second {
 			t.Errorf("%s: jobs ended after %s, want it shortly before %s", about, took, c.within)
@@ -223,7 +223,7 @@ func TestShutdownTwice(t *testing.T) {
 	for _, how := range []fleet.Shutdown{fleet.Reboot, fleet.PowerOff} {
 		for lag := time.Duration(0); lag < 300*time.Millisecond; lag += 7 * time.Millisecond {
 			s := stays(t, time.Minute)
-			s.after(lag, func() { s.start(unregisterStops) })
+			s.after(lag, func() { s.start(shutdownStops) })
 			s.goDown(how)
 			s.run(10 * time.Minute)
 			if how == fleet.Reboot {
@@ -241,9 +241,9 @@ func TestShutdownUnknown(t *testing.T) {
 		for _, k := range []fleet.FailureKind{fleet.Temporary, fleet.Local, fleet.Denied} {
 			s := stays(t, time.Hour)
 			s.fault = &fault{verb: "shutdown", n: 1, times: times, failure: kind(k)}
-			s.start(checkStops)
+			s.start(shutdownStops)
 			s.run(10 * time.Second)
-			s.mustExit(checkStops, life.Done)
+			s.mustExit(shutdownStops, life.Done)
 			mustWork(t, s, "unknown")
 			if unknown := times > 3 || k == fleet.Denied; (s.saidAt(life.Warn, "unknown is no shutdown") == 1) != unknown {
 				t.Errorf("%d failures of kind %q: said %v", times, k, s.said)
@@ -339,9 +339,9 @@ func TestShutdownWithoutARunner(t *testing.T) {
 			return nil
 		}
 		s.down = how
-		s.start(checkStops)
+		s.start(shutdownStops)
 		s.run(5 * time.Second)
-		s.mustExit(checkStops, life.Done)
+		s.mustExit(shutdownStops, life.Done)
 	}
 }
 
