@@ -23,25 +23,25 @@ func (l *loop) do(p *process, a life.Action) (any, *fleet.Failure) {
 		}
 		return i.runner.observe()
 	case life.ReadSpot:
-		m, ok := l.world.Metadata(l.now, i.id)
+		_, spot, ok := l.world.Signs(l.now, i.id)
 		if !ok {
 			return nil, noAnswer(a)
 		}
-		if m.Spot == nil {
+		if spot == nil {
 			return noSpot, nil
 		}
 		i.sees(Spot, SpotLate, SpotAgain)
 		i.seesTime()
-		return &fleet.SpotAction{Action: m.Spot.Action, Time: p.toOwn(m.Spot.Time)}, nil
+		return &fleet.SpotAction{Action: spot.Action, Time: p.toOwn(spot.Time)}, nil
 	case life.ReadTarget:
-		m, ok := l.world.Metadata(l.now, i.id)
+		target, _, ok := l.world.Signs(l.now, i.id)
 		if !ok {
 			return nil, noAnswer(a)
 		}
 		if len(i.unseen)+len(l.pending) > 0 {
-			l.seesTarget(i, m.Target)
+			l.seesTarget(i, target)
 		}
-		return targetValue(m.Target), nil
+		return targetValue(target), nil
 	}
 	switch classOf(a) {
 	case metadata:
@@ -73,14 +73,11 @@ func (l *loop) do(p *process, a life.Action) (any, *fleet.Failure) {
 
 // did logs an effect.
 func (l *loop) did(p *process, a life.Action, f *fleet.Failure) {
-	if !l.wanted {
-		return
-	}
 	what := detail(a)
 	if f != nil {
 		what += " → " + f.Error()
 	}
-	l.show(l.at, "i%02d %s does %s%s", p.in.number, p.verb, nameOf(a), orEmpty(" ", what))
+	l.line(l.at, "i%02d %s does %s%s", p.in.number, p.verb, nameOf(a), orEmpty(" ", what))
 }
 
 var noSpot any = (*fleet.SpotAction)(nil)

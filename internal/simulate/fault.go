@@ -200,7 +200,7 @@ func (l *loop) strikes(w *window, p *process, c class) bool {
 	}
 	p.hitByWindow(w)
 	p.in.hurt(l.at, c, kind)
-	l.show(l.at, "fault: i%02d %s %s: %s", p.in.number, p.verb, nameOf(p.action), kind)
+	l.line(l.at, "fault: i%02d %s %s: %s", p.in.number, p.verb, nameOf(p.action), kind)
 	return true
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/life"
+	"github.com/shoal-ci/shoal/internal/world"
 )
 
 // journal is what a run says: lines where they are wanted, and in every case a
@@ -21,10 +22,42 @@ func (j *journal) note(at time.Duration, what uint64) {
 	j.digest = mix(j.digest ^ uint64(at) ^ what<<40 ^ what) //nolint:gosec // bits
 }
 
-// line writes one line.
+// line writes one line, and takes what it says into the digest.
 func (j *journal) line(at time.Duration, format string, args ...any) {
-	j.note(at, uint64(len(format)))
+	j.note(at, textOf(format))
+	for _, a := range args {
+		j.digest = mix(j.digest ^ printOf(a))
+	}
 	j.show(at, format, args...)
+}
+
+// printOf is a fingerprint of what a line is made of: most lines nobody reads, and
+// a text that is not made costs nothing.
+func printOf(a any) uint64 {
+	switch a := a.(type) {
+	case int:
+		return uint64(a) //nolint:gosec // bits
+	case int64:
+		return uint64(a) //nolint:gosec // bits
+	case time.Duration:
+		return uint64(a) //nolint:gosec // bits
+	case string:
+		return textOf(a)
+	case Kind:
+		return textOf(string(a))
+	case life.Level:
+		return textOf(string(a))
+	}
+	return textOf(fmt.Sprint(a))
+}
+
+// textOf is a text's fingerprint (FNV-1a).
+func textOf(s string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := range len(s) {
+		h = (h ^ uint64(s[i])) * 1099511628211
+	}
+	return h
 }
 
 // show is line for what the digest has already.
@@ -42,6 +75,25 @@ func (j *journal) show(at time.Duration, format string, args ...any) {
 		}
 	}
 	j.text = append(j.text, '\n')
+}
+
+// tellOf tells of an event of the world: of jobs', which are many, the digest
+// takes what makes them different.
+func (j *journal) tellOf(at time.Duration, e world.Event) {
+	switch e := e.(type) {
+	case world.JobQueued:
+		j.note(at, uint64(e.Job)) //nolint:gosec // bits
+	case world.JobStarted:
+		j.note(at, uint64(e.Job)^uint64(e.Runner)<<32) //nolint:gosec // bits
+	case world.JobFinished:
+		j.note(at, uint64(e.Job)^textOf(string(e.Status))) //nolint:gosec // bits
+	default:
+		j.line(at, "world: %s", e.String()[25:]) // without its own time
+		return
+	}
+	if j.wanted {
+		j.show(at, "world: %s", e.String()[25:])
+	}
 }
 
 func clock(d time.Duration) string {

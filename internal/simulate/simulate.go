@@ -211,10 +211,7 @@ func (l *loop) pump() {
 
 // happened takes one event of the world in.
 func (l *loop) happened(e world.Event) {
-	l.note(l.at, 7)
-	if l.wanted {
-		l.show(l.at, "world: %s", e.String()[25:]) // without its own time
-	}
+	l.tellOf(l.at, e)
 	switch e := e.(type) {
 	case world.InstanceLaunched:
 		l.launched(e)

@@ -43,6 +43,21 @@ func (w *World) Metadata(now time.Time, id string) (Metadata, bool) {
 	return d, true
 }
 
+// Signs is the part of the metadata that an instance asks for every few seconds:
+// its target state and its spot interruption, nil for none.
+func (w *World) Signs(now time.Time, id string) (target State, spot *SpotNotice, ok bool) {
+	w.advance(now)
+	m := w.byID[id]
+	if m == nil || !m.up {
+		return "", nil, false
+	}
+	if m.spot != nil {
+		s := *m.spot
+		spot = &s
+	}
+	return m.target, spot, true
+}
+
 // RecommendRebalance has an instance's metadata recommend a rebalance.
 func (w *World) RecommendRebalance(now time.Time, id string) error {
 	w.advance(now)
