@@ -239,6 +239,7 @@ func (g *group) view() GroupView {
 		Zones: slices.Clone(g.Zones), Template: g.Name, TemplateVersion: g.TemplateVersion,
 		InstanceType: g.InstanceType, Weight: g.Weight, NewProtected: g.NewProtected,
 		HealthGrace: g.HealthGrace, Suspended: slices.Clone(g.suspended), CreatedAt: g.createdAt,
+		Instances: make([]InstanceView, 0, len(g.members)),
 	}
 	for _, m := range g.members {
 		if !m.state.InWarmPool() {
