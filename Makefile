@@ -32,7 +32,7 @@ BINARY ?= dist/shoal
 PACKAGES ?= dist
 DEB ?= dist/deb
 
-.PHONY: build packages deb test lint defects fuzz soak bench clean
+.PHONY: build packages deb test lint defects fuzz soak soak-ci bench clean
 
 ## build: one static binary, dist/shoal
 build:
@@ -77,10 +77,16 @@ fuzz:
 			echo "== $$dir $$f"; go test "./$$dir" -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s; \
 		done; done
 
-## soak: fleets under faults for SOAK, each seed another fleet; SOAKFLAGS='-seeds 0..99' for certain ones
+## soak: fleets under faults for SOAK, each seed another; SEEDS=0..9999 for certain ones; then EDGES of them through the real edges
 SOAK ?= 10m
+EDGES ?= 300
 soak:
-	go run ./test/soak -for $(SOAK) $(SOAKFLAGS)
+	go run ./test/soak -for $(SOAK) $(if $(SEEDS),-seeds $(SEEDS)) $(SOAKFLAGS)
+	if [ $(EDGES) -gt 0 ]; then go test ./test/edges -run Fleets -count 1 -timeout 0 -v -seeds $(EDGES) | grep -vE '^ *(=== |--- PASS)'; fi
+
+## soak-ci: fixed seeds, each lived twice, and fresh ones for two minutes
+soak-ci:
+	go run ./test/soak -ci
 
 ## bench: every benchmark
 bench:

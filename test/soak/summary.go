@@ -1,117 +1,200 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/simulate"
 )
 
-// summary adds up what the fleets tell.
+// summary adds up what the fleets tell; what is exported is what -json prints.
 type summary struct {
 	mu    sync.Mutex
-	out   io.Writer
 	o     options
+	notes io.Writer
 	began time.Time
 	stop  func()
 
-	fleets        int
-	first, last   uint64
-	hours         float64 // of fleets
-	instanceHours float64
-	instances     int
-	fewest, peak  int // instances of one fleet, and at once
-	jobs          int
-	finished      int
-	interrupted   int
-	lost, gone    int
-	aws, gitlab   int
-	steps         int
-	hits          map[simulate.Kind]int
-	broken        int
-	breaks        map[string]int
+	Seeds         int                   `json:"seeds"`
+	First         uint64                `json:"first_seed"`
+	Last          uint64                `json:"last_seed"`
+	Broken        broken                `json:"broken"`
+	FleetHours    float64               `json:"fleet_hours"`
+	InstanceHours float64               `json:"instance_hours"`
+	Instances     instances             `json:"instances"`
+	Jobs          jobs                  `json:"jobs"`
+	Calls         calls                 `json:"calls"`
+	Steps         int                   `json:"steps"` // of machines
+	Faults        map[simulate.Kind]int `json:"faults"`
+	Seldom        []simulate.Kind       `json:"seldom,omitempty"` // struck fewer times than -least asks for
+	WallSeconds   float64               `json:"wall_seconds"`
+	CPUSeconds    float64               `json:"cpu_seconds"`
+	Workers       int                   `json:"workers"`
+	PerMinute     perMinute             `json:"per_minute"`
 }
 
-// live lives one seed, and shows what it breaks.
-func (s *summary) live(seed uint64) {
-	schedule := simulate.Draw(seed)
-	r := simulate.Run(schedule, simulate.Options{})
-	if s.o.twice {
-		if again := simulate.Run(schedule, simulate.Options{}); again.Digest != r.Digest {
-			r.Broken = append(r.Broken, simulate.Broken{Promise: "replay", What: "two runs of one schedule differ"})
-		}
+type broken struct {
+	Seeds    int            `json:"seeds"`
+	List     []uint64       `json:"list"`
+	Promises map[string]int `json:"promises"` // seeds that broke it
+}
+
+type instances struct {
+	Lived        int `json:"lived"`
+	FewestLived  int `json:"fewest_lived"`   // in one fleet
+	FewestAtPeak int `json:"fewest_at_peak"` // at once, in the fleet with the lowest peak
+}
+
+type jobs struct {
+	Submitted   int `json:"submitted"`
+	Finished    int `json:"finished"`
+	Interrupted int `json:"interrupted"` // and reported
+	Lost        int `json:"lost"`        // with an instance or a runner that a fault took
+	Gone        int `json:"gone"`        // handed to a poll that was cancelled
+}
+
+type calls struct {
+	AWS    int `json:"aws"`
+	GitLab int `json:"gitlab"`
+}
+
+type perMinute struct {
+	FleetHours   float64 `json:"fleet_hours"`
+	FleetHours20 float64 `json:"fleet_hours_of_20_instances"` // a twentieth of the instance hours
+}
+
+func newSummary(o options, notes io.Writer, stop func()) *summary {
+	return &summary{
+		o: o, notes: notes, stop: stop, began: time.Now(), Workers: o.workers,
+		Broken: broken{List: []uint64{}, Promises: map[string]int{}}, Faults: map[simulate.Kind]int{},
 	}
-	s.add(seed, r)
-	if len(r.Broken) == 0 {
-		return
-	}
+}
+
+// add takes a run in, and tells whether there is something to show.
+func (s *summary) add(seed uint64, r simulate.Result) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.broken++
-	if s.broken > s.o.most {
-		return
+	if s.Seeds == 0 {
+		s.First, s.Instances.FewestLived, s.Instances.FewestAtPeak = seed, r.Instances, r.Peak
 	}
-	fmt.Fprintf(s.out, "seed %d breaks %d promises:\n", seed, len(r.Broken))
-	for n, b := range r.Broken {
-		if n < 5 {
-			fmt.Fprintf(s.out, "  at %s: %s: %s\n", b.At, b.Promise, b.What)
+	s.Seeds++
+	s.First, s.Last = min(s.First, seed), max(s.Last, seed)
+	s.FleetHours += r.Length.Hours()
+	s.InstanceHours += r.InstanceHours
+	s.Instances.Lived += r.Instances
+	s.Instances.FewestLived = min(s.Instances.FewestLived, r.Instances)
+	s.Instances.FewestAtPeak = min(s.Instances.FewestAtPeak, r.Peak)
+	s.Jobs.Submitted += r.Jobs
+	s.Jobs.Finished += r.Finished
+	s.Jobs.Interrupted += r.Interrupted
+	s.Jobs.Lost += r.Lost
+	s.Jobs.Gone += r.Gone
+	s.Calls.AWS += r.CallsAWS
+	s.Calls.GitLab += r.CallsGitLab
+	s.Steps += r.Steps
+	for k, n := range r.Hits {
+		s.Faults[k] += n
+	}
+	return len(r.Broken) > 0 && s.addBroken(seed, r.Broken)
+}
+
+// addBroken tells whether this is one of the first, which are shown.
+func (s *summary) addBroken(seed uint64, list []simulate.Broken) bool {
+	s.Broken.Seeds++
+	s.Broken.List = append(s.Broken.List, seed)
+	var promises []string
+	for _, b := range list {
+		if !slices.Contains(promises, b.Promise) {
+			promises = append(promises, b.Promise)
+			s.Broken.Promises[b.Promise]++
 		}
 	}
-	if s.o.shrink > 0 {
-		showShrunk(s.out, schedule, r.Broken[0].Promise, s.o.shrink)
-	}
-	if s.broken == s.o.most {
+	if s.Broken.Seeds >= s.o.most {
 		s.stop()
 	}
+	return s.Broken.Seeds <= s.o.most
 }
 
-func (s *summary) add(seed uint64, r simulate.Result) {
+func (s *summary) say(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fleets == 0 {
-		s.first, s.fewest, s.peak, s.breaks = seed, r.Instances, r.Peak, map[string]int{}
+	fmt.Fprint(s.notes, text)
+}
+
+// tellProgress tells now and then how far it is, until the returned function is
+// called.
+func (s *summary) tellProgress(ctx context.Context) (stop func()) {
+	if s.o.progress <= 0 {
+		return func() {}
 	}
-	s.fleets++
-	s.first, s.last, s.fewest = min(s.first, seed), max(s.last, seed), min(s.fewest, r.Instances)
-	s.peak = min(s.peak, r.Peak)
-	s.hours += r.Length.Hours()
-	s.instanceHours += r.InstanceHours
-	s.instances += r.Instances
-	s.jobs += r.Jobs
-	s.finished += r.Finished
-	s.interrupted += r.Interrupted
-	s.lost += r.Lost
-	s.gone += r.Gone
-	s.aws += r.CallsAWS
-	s.gitlab += r.CallsGitLab
-	s.steps += r.Steps
-	for k, n := range r.Hits {
-		s.hits[k] += n
-	}
-	seen := map[string]bool{}
-	for _, b := range r.Broken {
-		if !seen[b.Promise] {
-			s.breaks[b.Promise]++
+	ctx, stop = context.WithCancel(ctx)
+	go func() {
+		tick := time.NewTicker(s.o.progress)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				s.mu.Lock()
+				fmt.Fprintf(s.notes, "%s: %d seeds, %.0f fleet hours, %d jobs, %d broken\n",
+					time.Since(s.began).Round(time.Second), s.Seeds, s.FleetHours, s.Jobs.Submitted, s.Broken.Seeds)
+				s.mu.Unlock()
+			}
 		}
-		seen[b.Promise] = true
+	}()
+	return stop
+}
+
+// finish adds what is known at the end alone.
+func (s *summary) finish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wall := time.Since(s.began)
+	s.WallSeconds = wall.Seconds()
+	s.PerMinute = perMinute{FleetHours: s.FleetHours / wall.Minutes(), FleetHours20: s.InstanceHours / 20 / wall.Minutes()}
+	var used syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &used) == nil {
+		s.CPUSeconds = time.Duration(used.Utime.Nano() + used.Stime.Nano()).Seconds()
+	}
+	slices.Sort(s.Broken.List)
+	for _, k := range simulate.Kinds() {
+		if s.Faults[k] += 0; s.Faults[k] < s.o.least { // each is listed, those that never struck too
+			s.Seldom = append(s.Seldom, k)
+		}
 	}
 }
 
-func (s *summary) print() {
-	wall := time.Since(s.began)
-	p := func(format string, args ...any) { fmt.Fprintf(s.out, format+"\n", args...) }
-	p("seeds               %d, %d..%d", s.fleets, s.first, s.last)
-	p("broken              %d %v", s.broken, s.breaks)
-	p("fleet hours         %.0f; %.0f instance hours, that is %.0f hours of fleets of 20", s.hours, s.instanceHours, s.instanceHours/20)
-	p("instances           %d, the smallest fleet had %d, at least %d at once", s.instances, s.fewest, s.peak)
-	p("jobs                %d: %d ended by themselves, %d interrupted and reported, %d lost with an instance or a runner, %d handed to a poll that was cancelled", s.jobs, s.finished, s.interrupted, s.lost, s.gone)
-	p("calls               %.1f to AWS, %.1f to GitLab per instance hour", float64(s.aws)/s.instanceHours, float64(s.gitlab)/s.instanceHours)
-	p("steps of machines   %d", s.steps)
-	p("wall time           %s, %d workers: %.0f fleet hours a minute, %.0f of fleets of 20", wall.Round(time.Millisecond), s.o.workers, s.hours/wall.Minutes(), s.instanceHours/20/wall.Minutes())
-	p("faults that changed a result or an event:")
+func (s *summary) print(out io.Writer) {
+	if s.o.json {
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		_ = encoder.Encode(s)
+		return
+	}
+	p := func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
+	hours := max(s.InstanceHours, 1)
+	p("seeds               %d, %d..%d", s.Seeds, s.First, s.Last)
+	p("broken              %d %v", s.Broken.Seeds, s.Broken.Promises)
+	p("fleet hours         %.0f; %.0f instance hours, that is %.0f hours of fleets of 20", s.FleetHours, s.InstanceHours, s.InstanceHours/20)
+	p("instances           %d, at least %d in a fleet, and %d at once", s.Instances.Lived, s.Instances.FewestLived, s.Instances.FewestAtPeak)
+	p("jobs                %d: %d ended by themselves, %d interrupted and reported, %d lost with an instance or a runner, %d handed to a poll that was cancelled",
+		s.Jobs.Submitted, s.Jobs.Finished, s.Jobs.Interrupted, s.Jobs.Lost, s.Jobs.Gone)
+	p("calls               %.1f to AWS, %.1f to GitLab per instance hour", float64(s.Calls.AWS)/hours, float64(s.Calls.GitLab)/hours)
+	p("steps of machines   %d", s.Steps)
+	p("time                %.1f s with %d workers, %.1f s of processors", s.WallSeconds, s.Workers, s.CPUSeconds)
+	p("speed               %.0f fleet hours a minute, %.0f of fleets of 20", s.PerMinute.FleetHours, s.PerMinute.FleetHours20)
+	p("faults that changed a result or an event that a machine saw:")
 	for _, k := range simulate.Kinds() {
-		p("  %-18s %d", k, s.hits[k])
+		p("  %-18s %d", k, s.Faults[k])
+	}
+	if len(s.Seldom) > 0 {
+		p("fewer than %d times: %v", s.o.least, s.Seldom)
 	}
 }
