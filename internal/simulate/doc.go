@@ -8,6 +8,10 @@
 // of what it is for, never of how often a source was drawn from before; so a
 // schedule with one fault less differs only in what follows from that fault.
 //
+// A [Host] may run the processes in the loop's stead, over what edges it likes;
+// all else stays, the judge too. What it runs is its own, and so is whether it
+// does so twice alike. test/edges is one.
+//
 // [Draw] makes a schedule of a seed, [Run] lives it and judges it, [Shrink] drops
 // the faults that a broken promise does not need. The judge believes no machine:
 // it reads world's records and what the loop itself saw happen. Running many

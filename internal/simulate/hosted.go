@@ -25,6 +25,9 @@ func (p *process) Verb() string { return p.verb }
 // Instance is the number of the process's instance, and its id.
 func (p *process) Instance() (number int, id string) { return p.in.number, p.in.id }
 
+// Asked tells whether the process was told to stop. It may have been before it began.
+func (p *process) Asked() bool { return p.asked }
+
 // Ended tells whether the process is over: killed, or by its own will.
 func (p *process) Ended() bool { return p.exited }
 

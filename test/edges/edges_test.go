@@ -12,23 +12,23 @@ import (
 
 // TestFleets lives fleets through the edges: no promise breaks.
 func TestFleets(t *testing.T) {
-	sum := newSummary()
-	t.Cleanup(func() { sum.print(t) })
 	first, n := *from, *seeds
 	switch {
 	case n == 0 && first == 0:
-		first, n = 0, held
+		first, n = 1, held
 	case n == 0:
 		n = 1
 	case first == 0:
 		first = uint64(time.Now().UnixNano()) % 1_000_000_000_000 //nolint:gosec // after 1970
 	}
-	for seed := first; seed < first+uint64(n); seed++ { //nolint:gosec // not negative
+	sum := newSummary()
+	t.Cleanup(func() { t.Logf("seeds %d..%d", first, first+uint64(n)-1); sum.print(t) }) //nolint:gosec // not negative
+	for seed := first; seed < first+uint64(n); seed++ {                                  //nolint:gosec // not negative
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()
 			s := simulate.Draw(seed)
 			var r simulate.Result
-			synctest.Test(t, func(t *testing.T) { r = live(t, s, lengthOf(seed), *toLog) })
+			synctest.Test(t, func(t *testing.T) { r = live(t, s, lengthOf(seed), *toLog, nil) })
 			if *toLog {
 				t.Logf("log:\n%s", r.Log)
 			}
@@ -44,10 +44,24 @@ func lengthOf(seed uint64) time.Duration {
 	switch {
 	case *length > 0:
 		return *length
+	case *seeds == 0 && *from == 0:
+		return heldLength
 	case seed%12 == 0:
 		return 2 * time.Hour
 	}
 	return 36 * time.Minute
+}
+
+// TestNothingGoesWrongWithoutFaults: the judge has nothing to say, no job is
+// interrupted or lost, and nothing is counted that did not happen.
+func TestNothingGoesWrongWithoutFaults(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := live(t, simulate.Schedule{Seed: 5}, heldLength, false, nil)
+		if len(r.Broken) > 0 || r.Lost > 0 || r.Interrupted > 0 || len(r.Hits) > 0 || r.Finished < 50 {
+			t.Errorf("broken %v; of %d jobs %d finished, %d lost, %d interrupted; faults %v", r.Broken, r.Jobs, r.Finished, r.Lost, r.Interrupted, r.Hits)
+		}
+	})
 }
 
 // report tells of broken promises, with all that brings them about again.

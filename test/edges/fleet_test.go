@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shoal-ci/shoal/internal/agent"
 	"github.com/shoal-ci/shoal/internal/emulator"
 	"github.com/shoal-ci/shoal/internal/simulate"
 	"github.com/shoal-ci/shoal/internal/world"
@@ -17,6 +18,7 @@ type site struct {
 	t       testing.TB
 	disks   *disks
 	params  map[string]string // of the secret store
+	bend    func(*agent.Edges)
 	running sync.WaitGroup
 	kick    chan struct{} // something is due earlier than the conductor thinks
 
@@ -28,11 +30,12 @@ type site struct {
 	over  bool
 }
 
-// live lives a schedule. It must be called in a bubble.
-func live(t testing.TB, s simulate.Schedule, most time.Duration, log bool) simulate.Result {
+// live lives a schedule. It must be called in a bubble. bend may put another edge in
+// the place of one; nil leaves them.
+func live(t testing.TB, s simulate.Schedule, most time.Duration, log bool, bend func(*agent.Edges)) simulate.Result {
 	time.Sleep(time.Until(simulate.Begins())) // bubbles begin in the year 2000
 	h := &site{
-		t: t, kick: make(chan struct{}, 1), runs: map[*simulate.Process]*run{},
+		t: t, bend: bend, kick: make(chan struct{}, 1), runs: map[*simulate.Process]*run{},
 		params: map[string]string{}, disks: newDisks(t),
 	}
 	h.mu.Lock()
@@ -104,6 +107,9 @@ func (h *site) Begin(p *simulate.Process) {
 	r.number, r.instance = p.Instance()
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	h.runs[p] = r
+	if p.Asked() { // in the moment before
+		r.cancel()
+	}
 	h.running.Go(r.main)
 }
 

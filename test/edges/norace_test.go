@@ -2,5 +2,11 @@
 
 package edges_test
 
-// held are the seeds that every change is held against.
-const held = 8
+import "time"
+
+// held is how many seeds every change is held against, and heldLength how long each
+// of them lives.
+const (
+	held       = 6
+	heldLength = 36 * time.Minute
+)

@@ -145,10 +145,14 @@ func (r *run) edges() agent.Edges {
 		ShutdownTimeout: simulate.ShutdownTimeout, KillAfter: simulate.KillJobsAfter, Margin: simulate.Margin,
 		Transport: metricsWire{r},
 	})
-	return agent.Edges{
+	all := agent.Edges{
 		Metadata: metadata, AutoScaling: group, GitLab: lab, Runner: tight{local, r}, Units: units{r},
 		Secrets: secret.New(secret.Options{Load: load}), Files: r.files,
 	}
+	if r.site.bend != nil {
+		r.site.bend(&all)
+	}
+	return all
 }
 
 func must(err error) {
