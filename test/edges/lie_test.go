@@ -1,0 +1,53 @@
+package edges_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/agent"
+	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/simulate"
+)
+
+// TestLiesAreFound: an edge that says that it did what it did not breaks a promise.
+// Otherwise all these runs would prove nothing about the edges.
+func TestLiesAreFound(t *testing.T) {
+	lies := []struct {
+		name, promise string
+		bend          func(*agent.Edges)
+	}{
+		{"the truth", "", nil},
+		{"runners are not deleted", "hook", func(e *agent.Edges) { e.GitLab = keepsRunners{e.GitLab} }},
+		{"termination hooks are not completed", "hook", func(e *agent.Edges) { e.AutoScaling = keepsHooks{e.AutoScaling} }},
+	}
+	for _, lie := range lies {
+		t.Run(lie.name, func(t *testing.T) {
+			t.Parallel()
+			// An operator empties the group: everybody leaves.
+			s := simulate.Schedule{Seed: 1, Faults: []simulate.Fault{{Kind: simulate.DesiredZero, At: time.Hour, For: time.Hour}}}
+			var r simulate.Result
+			synctest.Test(t, func(t *testing.T) { r = live(t, s, 15*time.Minute, *toLog, lie.bend) })
+			found := slices.ContainsFunc(r.Broken, func(b simulate.Broken) bool { return b.Promise == lie.promise })
+			if found != (lie.promise != "") || !found && len(r.Broken) > 0 {
+				t.Errorf("want %q broken, got %v\n%s", lie.promise, r.Broken, r.Log)
+			}
+		})
+	}
+}
+
+type keepsRunners struct{ agent.GitLab }
+
+func (keepsRunners) Delete(context.Context, fleet.Token) error                { return nil }
+func (keepsRunners) DeleteManager(context.Context, fleet.Token, string) error { return nil }
+
+type keepsHooks struct{ agent.AutoScaling }
+
+func (k keepsHooks) Complete(ctx context.Context, a fleet.HookAction, r fleet.HookResult) error {
+	if a.Hook == "stop" {
+		return nil
+	}
+	return k.AutoScaling.Complete(ctx, a, r)
+}
