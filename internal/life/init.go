@@ -149,7 +149,9 @@ func (s *Init) ask() Action {
 		return ReadRegistration{}
 	case initSecret:
 		return ResolveSecret{s.set.Token}
-	case initIntent, initSave:
+	case initIntent:
+		return WriteRegistration{s.intent()}
+	case initSave:
 		return WriteRegistration{s.reg}
 	case initLook:
 		return FindRunners{s.auth, s.newRunner()}

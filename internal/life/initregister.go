@@ -62,6 +62,17 @@ func (s *Init) gotSecret(t fleet.Token) {
 	}
 }
 
+// intent is what is kept before GitLab is asked. A shared token stands in it
+// already: GitLab may take the machine in and init be killed before it hears of
+// that, and a drain that comes then needs the token to take the machine out.
+func (s *Init) intent() fleet.Registration {
+	reg := s.reg
+	if reg.Mode == fleet.ModeToken && len(reg.Runners) == 0 {
+		reg.Runners = []fleet.RegisteredRunner{{Token: s.auth}}
+	}
+	return reg
+}
+
 // register asks for one runner.
 func (s *Init) register() Action {
 	switch s.set.Mode {

@@ -348,7 +348,10 @@ func (s *Unregister) gotRegistration(r *fleet.Registration) {
 func (s *Unregister) deleted() {
 	last := s.reg.Runners[len(s.reg.Runners)-1]
 	what := fmt.Sprintf("deleted runner %d", last.ID)
-	if s.reg.Mode == fleet.ModeToken {
+	switch {
+	case s.reg.Mode == fleet.ModeToken && last.ID == 0: // init was killed before it heard the number
+		what = "removed this manager of the shared runner"
+	case s.reg.Mode == fleet.ModeToken:
 		what = fmt.Sprintf("removed this manager of runner %d", last.ID)
 	}
 	s.say(Info, what, fleet.Reason(s.reg.Description+", system id "+s.reg.SystemID))

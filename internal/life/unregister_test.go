@@ -303,6 +303,34 @@ func TestUnregisterWaitsForInit(t *testing.T) {
 	}
 }
 
+// TestUnregisterAfterInitWasKilled: init is killed anywhere, and the notice comes
+// before it is started again. With a shared token nothing stays behind: GitLab may
+// have taken the machine in though nobody heard of it.
+func TestUnregisterAfterInitWasKilled(t *testing.T) {
+	for n := 1; ; n++ {
+		hit := false
+		for _, effect := range []bool{false, true} {
+			s, set := inMode(t, fleet.ModeToken, 1)
+			s.fault = &fault{verb: "init", n: n, kill: true, effect: effect}
+			s.startWith(life.UnitInit, set)
+			s.start(life.UnitLifecycleCheck)
+			s.runUntil(time.Minute, func() bool { return s.fault.hit || len(s.exits) > 0 })
+			if !s.fault.hit {
+				continue
+			}
+			hit = true
+			s.leave(true)
+			s.run(5 * time.Minute)
+			if registered(s, fleet.ModeToken) != 0 || !s.dead || s.files.registration != nil {
+				t.Errorf("%v: %d managers, dead %v, registration %v", s.fault, registered(s, fleet.ModeToken), s.dead, s.files.registration)
+			}
+		}
+		if !hit {
+			return
+		}
+	}
+}
+
 // TestUnregisterOfAnotherInstance: a registration that was baked into the image
 // is not this one's to delete.
 func TestUnregisterOfAnotherInstance(t *testing.T) {
