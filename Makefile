@@ -77,12 +77,15 @@ fuzz:
 			echo "== $$dir $$f"; go test "./$$dir" -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s; \
 		done; done
 
-## soak: fleets under faults for SOAK, each seed another; SEEDS=0..9999 for certain ones; then EDGES of them through the real edges
+## soak: fleets under faults for SOAK, each seed another, SEEDS=0..9999 for certain ones; then EDGES of them through the real
+## edges; then, as root, booted fleets under KILLS schedules of kill -9
 SOAK ?= 10m
 EDGES ?= 300
+KILLS ?= 20
 soak:
 	go run ./test/soak -for $(SOAK) $(if $(SEEDS),-seeds $(SEEDS)) $(SOAKFLAGS)
 	if [ $(EDGES) -gt 0 ]; then go test ./test/edges -run Fleets -count 1 -timeout 0 -v -seeds $(EDGES) | grep -vE '^ *(=== |--- PASS)'; fi
+	if [ $(KILLS) -gt 0 ] && [ "$$(id -u)" = 0 ]; then go test ./test/boot -run '^TestKillSchedules$$' -count 1 -v -parallel 5 -timeout 30m -schedules $(KILLS); fi
 
 ## soak-ci: fixed seeds, each lived twice, and fresh ones for two minutes
 soak-ci:

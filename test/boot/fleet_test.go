@@ -35,6 +35,9 @@ type plan struct {
 	files    map[string]string // more files on an instance's disk
 	image    string            // that instances boot from
 	userData string            // for cloud-init; with it nothing else configures the instance
+
+	// between stands between an instance that boots and its services; nil: nobody does.
+	between func(f *fleet, id string, services map[string]http.Handler) map[string]http.Handler
 }
 
 // pace is what the tests change of the defaults: periods, so that what takes
@@ -124,73 +127,6 @@ func (f *fleet) find(id string) *instance {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.instances[id]
-}
-
-func (f *fleet) boot(id string) {
-	dir := filepath.Join(f.dir, id)
-	err := writeTree(filepath.Join(dir, "upper"), f.disk(id))
-	if err == nil && f.plan.userData == "" {
-		err = os.Chmod(filepath.Join(dir, "upper/etc/shoal/token"), 0o600)
-	}
-	var m *instance
-	if err == nil {
-		m, err = start(id, dir, f.plan.image, f.services(id), f.switchedOff)
-	}
-	if err != nil {
-		f.t.Errorf("boot %s: %v", id, err)
-		return
-	}
-	f.mu.Lock()
-	f.instances[id] = m
-	f.mu.Unlock()
-}
-
-// switchedOff: EC2's health check finds the machine stopped.
-func (f *fleet) switchedOff(m *instance) {
-	_ = f.cloud.Crash(m.id) // refused for one that the group has done with
-}
-
-// services are what an instance finds in its network.
-func (f *fleet) services(id string) map[string]http.Handler {
-	found := map[string]http.Handler{
-		metadataAddress: f.cloud.MetadataHandler(id), gitlabAddress: f.cloud.GitLabHandler(), awsAddress: f.cloud.AutoScalingHandler(),
-	}
-	if f.plan.userData != "" {
-		found[gitlabTLSAddress] = f.cloud.GitLabHandler()
-		maps.Copy(found, repositories)
-	}
-	return found
-}
-
-// disk is what user data would write, or the user data itself.
-func (f *fleet) disk(id string) map[string]string {
-	if f.plan.userData != "" {
-		return seed(id, f.plan.userData)
-	}
-	files := map[string]string{
-		"etc/shoal/shoal.toml": f.configuration(),
-		"etc/shoal/token":      sharedToken + "\n",
-		"etc/shoal/config.template.toml": fmt.Sprintf(
-			"concurrent = %d\ncheck_interval = 1\n\n[[runners]]\n  name = \"boot\"\n  executor = \"shell\"\n", f.plan.slots),
-	}
-	maps.Copy(files, f.plan.files)
-	return files
-}
-
-// configuration is shoal.toml.
-func (f *fleet) configuration() string {
-	settings := maps.Clone(pace)
-	maps.Copy(settings, f.plan.settings)
-	tables := map[string][]string{}
-	for _, key := range slices.Sorted(maps.Keys(settings)) {
-		table, name, _ := strings.Cut(key, ".")
-		tables[table] = append(tables[table], name+" = "+settings[key])
-	}
-	var b strings.Builder
-	for _, table := range slices.Sorted(maps.Keys(tables)) {
-		fmt.Fprintf(&b, "[%s]\n%s\n", table, strings.Join(tables[table], "\n"))
-	}
-	return b.String()
 }
 
 func (f *fleet) close() {
