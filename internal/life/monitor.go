@@ -287,7 +287,7 @@ func (s *Monitor) gotMetrics(o fleet.Observation) {
 		s.idle = 0
 		s.leave.again, s.leave.quiet, s.leave.waited, s.leave.tries = time.Time{}, false, 0, 0
 	} else {
-		s.idle += passed
+		s.idle += s.idled(passed)
 	}
 	s.judge(o, passed)
 	if !s.seen || o.Running() != s.last.Running() || o.Slots() != s.last.Slots() { // what systemctl status shows
@@ -299,6 +299,15 @@ func (s *Monitor) gotMetrics(o fleet.Observation) {
 		s.scaledAt, s.scaleWait = time.Time{}, 0
 	}
 	s.goTo(monAct)
+}
+
+// idled is how much of the time since the last reading counts as idle. A job that
+// ran then may have ended just now: a look that came late is no idle spell.
+func (s *Monitor) idled(passed time.Duration) time.Duration {
+	if s.last.Running() > 0 {
+		return min(passed, s.set.Period)
+	}
+	return passed
 }
 
 // gotScaleUnit starts scale-up once more within a spell where it has ended. One
