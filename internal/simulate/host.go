@@ -30,8 +30,9 @@ type Host interface {
 type Fleet struct{ l *loop }
 
 // NewFleet makes the fleet of a schedule. A run that is to be shorter than the
-// schedule has its faults' times squeezed in proportion, and ends with a calm time
-// in which the fleet can mend itself; 0 is the schedule's own length.
+// schedule has the jobs of a part of it, and all of its faults, their times
+// squeezed in proportion; it ends with a calm time in which the fleet can mend
+// itself. 0 is the schedule's own length.
 func NewFleet(s Schedule, o Options, h Host, length time.Duration) *Fleet {
 	return &Fleet{newLoop(squeezed(s, length), o, h, length)}
 }
@@ -40,19 +41,30 @@ func NewFleet(s Schedule, o Options, h Host, length time.Duration) *Fleet {
 func Begins() time.Time { return epoch }
 
 // cut makes a fleet's run shorter. The calm time is a third of it, or what is drawn
-// where that is less.
-func (s *setup) cut(length time.Duration) {
-	if length > 0 && length < s.length {
-		s.quietAt = max(length*2/3, length-(s.length-s.quietAt))
-		s.length = length
+// where that is less. Where in the jobs it begins the seed says: some runs have a
+// burst, others a lull.
+func (s *setup) cut(seed uint64, length time.Duration) {
+	if length <= 0 || length >= s.length {
+		return
 	}
+	last := s.work[len(s.work)-1].at
+	from := within(of(mix(seed), 10, 0, 0), 0, max(0, last-length))
+	jobs := s.work[:0:0]
+	for _, w := range s.work {
+		if w.at -= from; w.at >= 0 && w.at < length {
+			jobs = append(jobs, w)
+		}
+	}
+	s.work = jobs
+	s.quietAt = max(length*2/3, length-(s.length-s.quietAt))
+	s.length = length
 }
 
 // squeezed is a schedule with the times of its faults as they are in a shorter run.
 func squeezed(s Schedule, length time.Duration) Schedule {
 	own := fleetOf(s.Seed)
 	short := own
-	short.cut(length)
+	short.cut(s.Seed, length)
 	share := float64(short.quietAt) / float64(own.quietAt)
 	s.Faults = slices.Clone(s.Faults)
 	for n := range s.Faults {

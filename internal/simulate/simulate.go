@@ -92,7 +92,7 @@ func newLoop(s Schedule, o Options, h Host, length time.Duration) *loop {
 	}
 	l.wanted = o.Log
 	l.sight = sight{hits: map[Kind]int{}, counted: map[*Fault]bool{}}
-	l.cut(length)
+	l.cut(s.Seed, length)
 	opt := l.setup.world
 	opt.Rand = worldDice(s.Seed)
 	if h != nil {
