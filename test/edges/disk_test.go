@@ -25,6 +25,7 @@ type disks struct {
 	root string
 	mu   sync.Mutex
 	made map[int]bool
+	lost map[int]bool // what is true of a boot, until the next one
 }
 
 // newDisks puts them in memory where there is such a folder: a real disk would be
@@ -40,7 +41,7 @@ func newDisks(t testing.TB) *disks {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(root) })
-	return &disks{root: root, made: map[int]bool{}}
+	return &disks{root: root, made: map[int]bool{}, lost: map[int]bool{}}
 }
 
 // template writes the operator's template, the same for all.
@@ -54,6 +55,10 @@ func (d *disks) of(number int) disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	one := disk{filepath.Join(d.root, strconv.Itoa(number))}
+	if d.lost[number] {
+		delete(d.lost, number)
+		must(os.RemoveAll(one.run()))
+	}
 	if !d.made[number] {
 		d.made[number] = true
 		must(os.MkdirAll(one.state(), 0o700))
@@ -63,11 +68,12 @@ func (d *disks) of(number int) disk {
 	return one
 }
 
-// wipe is a boot: what is true of one boot is on no disk.
+// wipe has an instance find nothing in its next boot of what was true of this one.
+// Not at once: a process that was killed in this instant may be writing still.
 func (d *disks) wipe(number int) {
-	one := d.of(number)
-	must(os.RemoveAll(one.run()))
-	must(os.MkdirAll(filepath.Join(one.run(), "scale-up"), 0o700))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lost[number], d.made[number] = true, false
 }
 
 // disk is one instance's.

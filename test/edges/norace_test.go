@@ -7,6 +7,6 @@ import "time"
 // held is how many seeds every change is held against, and heldLength how long each
 // of them lives.
 const (
-	held       = 6
-	heldLength = 36 * time.Minute
+	held       = 5
+	heldLength = 24 * time.Minute
 )
