@@ -340,6 +340,7 @@ func (s *Monitor) gotBackUnit(u fleet.UnitState) {
 func (s *Monitor) failedLeave(f *fleet.Failure) {
 	switch s.phase {
 	case leaveLook, leaveYield:
+		s.unsure = s.unsure || s.phase == leaveYield // it may have been cleared
 		s.fails(levelOf(f), "cannot look whether to leave, staying for now", f)
 		s.leave.again = s.now.Add(max(pauseAfter(f), f.RetryAfter))
 		s.goTo(monAct)

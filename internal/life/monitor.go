@@ -344,7 +344,7 @@ func (s *Monitor) failed(f *fleet.Failure) {
 	case monMetrics:
 		s.unreadable(f)
 	case monProtect, monUnprotect, monMark, monUnmark:
-		if s.phase == monProtect && !f.Final() { // it may have taken effect: it must be cleared, too
+		if (s.phase == monProtect || s.phase == monUnprotect) && !f.Final() { // it may have taken effect: the other must be asked for, too
 			s.protected, s.unsure = true, true
 		}
 		s.failedProtect(f)

@@ -87,6 +87,26 @@ func TestMonitorKeepsTheFlagInStep(t *testing.T) {
 	}
 }
 
+// TestMonitorProtectsAgain where the answer to a clearing was lost: it may have
+// taken effect, and the next job is to be protected all the same.
+func TestMonitorProtectsAgain(t *testing.T) {
+	for n := 1; n < 40; n += stride {
+		s := working(t)
+		s.group.Min = 2 // it stays
+		s.fault = &fault{verb: "monitor", n: n, failure: temporary(), effect: true}
+		s.proc.arrive(20 * time.Second)
+		s.run(30 * time.Second)
+		for waited := 0; s.me().Protected && waited < 120; waited++ {
+			s.run(time.Second)
+		}
+		s.proc.arrive(10 * time.Minute)
+		s.run(2 * time.Minute)
+		if !s.me().Protected {
+			t.Fatalf("action %d: busy and not protected", n)
+		}
+	}
+}
+
 // TestMonitorClearsWhatWasSetBeforeAReboot: the flag file went with the run
 // directory, the group still protects.
 func TestMonitorClearsWhatWasSetBeforeAReboot(t *testing.T) {
