@@ -86,6 +86,7 @@ func writesFile(a life.Action) bool {
 
 // hitBy tells of a fault that strikes, at an action where there is a process.
 func (l *loop) hitBy(f *Fault, p *process, what string) {
+	l.struck[f] = true
 	if p == nil {
 		l.line(l.at, "fault: %s %s", f.Kind, what)
 		return

@@ -49,6 +49,7 @@ func (p *process) Step(e life.Event, now time.Time) []life.Action {
 	for _, a := range actions[:last] {
 		l.say(p, a.(life.Say))
 	}
+	l.saidAll(p, actions[last])
 	_, told := e.(life.Interrupted)
 	p.action = nil
 	switch a := actions[last].(type) {
@@ -86,6 +87,7 @@ func (p *process) answer(r life.Result) life.Event {
 		p.sees(r.Value)
 		p.hear(r.Value)
 	}
+	p.has(r.Action, r.Failure)
 	p.made = 0
 	return r
 }

@@ -79,7 +79,7 @@ func (j *job) tryReport(state, reason string) {
 // done frees the job's slot.
 func (j *job) done(interrupted bool) {
 	l, r := j.in.l, j.r
-	j.fate, j.over = jobFinished, l.at
+	j.fate, j.over, j.in.jobAt = jobFinished, l.at, l.at
 	l.finished++
 	if interrupted {
 		j.fate = jobInterrupted
@@ -109,7 +109,7 @@ func (l *loop) lose(j *job, why string) {
 	if j.fate != jobRuns && j.fate != jobHanded {
 		return
 	}
-	j.fate, j.why, j.over = jobLost, why, l.at
+	j.fate, j.why, j.over, j.in.jobAt = jobLost, why, l.at, l.at
 	l.lost++
 	l.line(l.at, "i%02d job %d is lost: %s", j.in.number, j.id, why)
 	l.judgeLost(j)

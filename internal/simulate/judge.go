@@ -16,6 +16,7 @@ func sprintf(format string, args ...any) string { return fmt.Sprintf(format, arg
 func (l *loop) look() {
 	l.after(lookPeriod, func() {
 		l.lookAtInstances()
+		l.lookAtDuties()
 		l.lookAtQueue()
 		l.look()
 	})
@@ -65,6 +66,9 @@ func (l *loop) lookAtInstances() {
 		ill++
 	}
 	for _, i := range l.instances {
+		if !i.dead {
+			l.lookAtCalls(i)
+		}
 		most := unhealthyAfter + leakSlack + time.Duration(ill+len(l.condemned))*12*time.Minute
 		if i.inService && !i.dead && l.at-i.workedAt > most {
 			l.breaks("leak", "i%02d has not worked for %s: %s", i.number, l.at-i.workedAt, l.whyNot(i))

@@ -27,6 +27,7 @@ func (l *loop) strike(f *Fault) {
 			return
 		}
 	}
+	l.struck[f] = true
 	switch f.Kind {
 	case AWSThrottles, AWSAway, AWSSlow, AWSStale, HeartbeatsLost, GitLabAway, GitLabSlow, MetadataSick, DiskFull, RunnerMute:
 		l.open(f, i)

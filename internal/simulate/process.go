@@ -146,6 +146,7 @@ func (l *loop) stepOf(p *process, e life.Event) life.Action {
 	for _, a := range actions[:last] {
 		l.say(p, a.(life.Say))
 	}
+	l.saidAll(p, actions[last])
 	return actions[last]
 }
 
@@ -171,6 +172,7 @@ func (l *loop) exit(p *process, x life.Exit) {
 		l.breaks("secret", "i%02d %s shows a token: %s", p.in.number, p.verb, x.Summary)
 	}
 	p.in.exits(p, x)
+	l.ends(p, x)
 	if p.verb == verbShutdown {
 		p.unit.stopEnded()
 		return
@@ -219,6 +221,9 @@ func (l *loop) ask(p *process, a life.Action) {
 
 // spun counts the actions of a second.
 func (l *loop) spun(p *process, a life.Action) {
+	if _, ok := a.(life.Heartbeat); ok {
+		p.in.beatAt = l.at
+	}
 	if second := l.at / time.Second; second != p.second {
 		p.second, p.actions = second, 0
 	}
@@ -263,6 +268,7 @@ func (l *loop) tell(p *process) {
 	} else {
 		p.hear(value)
 	}
+	p.has(p.action, p.failure)
 	p.result = life.Result{Action: p.action, Value: value, Failure: p.failure}
 	p.action, p.value, p.failure, p.hit = nil, nil, nil, nil
 	l.feed(p, &p.result)

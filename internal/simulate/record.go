@@ -11,6 +11,7 @@ import (
 
 // record is what the loop itself saw, for the judge.
 type record struct {
+	struck      map[*Fault]bool // those that began
 	broken      []Broken
 	finished    int
 	interrupted int
@@ -62,13 +63,22 @@ type instanceRecord struct {
 	callsAWS    int
 	heartbeats  int // among them
 	callsGitLab int
-	warnedAt    time.Duration // a line of level warn or error by init or unregister
+	warnedAt    time.Duration // a line told of a failure, by what completes hooks
 	hurts       []hurt
 	orphans     int // runners made whose answer no process was told
 	starts      map[string]uint64
 	completing  bool
 	refused     bool // init was, for good
 	hookOver    bool // its termination hook timed out, and that is excused
+
+	owed         [16]time.Duration // by duty; below 0: said
+	drainRefused bool              // unregister was, for good
+	jobAt        time.Duration     // a job came or ended
+	kept         time.Duration     // it was idle while the group was at its minimum
+	targetAt     time.Duration     // its lifecycle changed
+	beatAt       time.Duration     // a heartbeat was asked for
+	restAt       time.Duration     // since when nothing happens
+	restCalls    int               // until then
 }
 
 type hurt struct {
@@ -83,6 +93,7 @@ func (l *loop) breaks(promise, format string, args ...any) {
 	if len(l.broken) < 50 {
 		l.broken = append(l.broken, Broken{Promise: promise, At: l.at, What: sprintf(format, args...)})
 	}
+	l.ended = l.ended || promise == l.stop
 }
 
 // hurt notes that a fault hit this instance.
@@ -133,6 +144,7 @@ func (i *instance) noticed(at, deadline time.Duration) {
 // moved takes a lifecycle change in.
 func (i *instance) moved(e world.InstanceChanged) {
 	l := i.l
+	i.targetAt = l.at
 	switch e.To {
 	case world.PendingWait:
 		i.launchWait = l.at
@@ -154,14 +166,6 @@ func (i *instance) moved(e world.InstanceChanged) {
 	}
 }
 
-// hears takes a line of a machine in: only whether one was said counts.
-func (i *instance) hears(p *process, s life.Say) {
-	said := s.Level == life.Warn || s.Level == life.Error || s.Err != nil // a failure that goes on is said once, then at level debug
-	if said && (p.verb == "init" || p.verb == "unregister" || p.verb == verbShutdown || p.verb == "lifecycle-check") {
-		i.warnedAt = i.l.at
-	}
-}
-
 // exits takes the end of a command in. An init that is refused for good is not
 // run again by systemd: where the token was to blame, which the fleet shares, the
 // instance waits for its operator.
@@ -178,16 +182,38 @@ type heard struct {
 	obs      fleet.Observation
 	obsAt    time.Duration
 	heldAt   time.Duration
+	before   fleet.Observation // the reading before obs
+	readings int
+	fresh    bool          // obs tells the queue's length anew
+	actsAt   time.Duration // activities were read
+	setAt    time.Duration // desired was last set, or tried to be
+	leftAt   time.Duration // the same of leaving
+
+	owesLine   string         // what was done and must be said
+	owesRaise  int            // desired is to be raised to this now
+	complained bool           // a line told of a failure
+	replaced   bool           // it has terminated itself without decrement
+	lines      map[string]int // within this hour
+	linesHour  time.Duration
+	failures   int // within this minute
+	failedIn   time.Duration
 }
 
 func (p *process) hear(v any) {
 	switch v := v.(type) {
 	case fleet.Group:
 		p.listed, p.listedAt = v, p.in.l.at
+		if p.verb == "scale-up" {
+			p.owesRaise = p.wants()
+		}
+	case []fleet.Activity:
+		p.actsAt = p.in.l.at
 	case fleet.RegisteredRunner:
 		p.unsaved++
 	case fleet.Observation:
-		p.obs, p.obsAt = v, p.in.l.at
+		p.before, p.obs, p.obsAt = p.obs, v, p.in.l.at
+		p.readings++
+		p.fresh = p.readings > 1 && newsOfQueue(p.before, v)
 	case nil:
 		switch p.action.(type) {
 		case life.HoldRunner:
@@ -226,17 +252,67 @@ func (i *instance) isDue(slack time.Duration) bool {
 	return true
 }
 
+// mayEndJobs tells whether the jobs must be ended by now, or be lost: one margin
+// before EC2, the hook's cap or the shutdown ends them, and not much earlier.
+func (i *instance) mayEndJobs() bool {
+	at := i.l.at
+	slack := 5 * time.Second
+	if i.hurtSince(0, ClockJump) > 0 { // a clock that nobody can believe: earlier, to be sure
+		slack = time.Minute
+	}
+	bound := rebootTimeout
+	if i.down == fleet.PowerOff {
+		bound = powerOffTimeout
+	}
+	switch {
+	case i.spotDeadline > 0 && at >= i.spotDeadline-margin-slack:
+	case i.endWait > 0 && at >= i.endWait+min(100*i.l.endHook, 48*time.Hour)-margin-45*time.Second:
+	case i.down != fleet.NotGoingDown && at >= i.downAt+bound-margin-slack:
+	default:
+		return false
+	}
+	return true
+}
+
 // operations whose ground is looked at
 
-func (l *loop) raises(p *process, a life.SetDesired) error {
-	g, i := p.listed, p.in
-	if p.listedAt == 0 || l.at-p.listedAt > time.Minute {
-		l.breaks("target", "i%02d sets desired to %d without having looked at the group", i.number, a.Desired)
+// newsOfQueue tells whether a section that tells the queue's length took a job
+// between two readings of one process.
+func newsOfQueue(before, now fleet.Observation) bool {
+	for n, r := range now.Runners {
+		if before.StartedAt == now.StartedAt && n < len(before.Runners) && before.Runners[n].Name == r.Name && r.QueueSize > 0 && r.JobsTotal > before.Runners[n].JobsTotal {
+			return true
+		}
 	}
-	busy, idle, pending := 0, 0, 0
-	for _, m := range g.Instances {
+	return false
+}
+
+// wants is what the group needs by what this process has read, where that tells
+// it; 0 where desired is to stay.
+func (p *process) wants() int {
+	g := p.listed
+	if !p.fresh || g.Weighted || p.obs.Free() > 0 {
+		return 0
+	}
+	busy, _, _ := p.counts()
+	queue := 0
+	for n, r := range p.obs.Runners {
+		if r.JobsTotal > p.before.Runners[n].JobsTotal {
+			queue = max(queue, r.QueueSize-1)
+		}
+	}
+	slots := max(1, p.obs.Slots())
+	if want := min(g.Max, busy+(queue+slots-1)/slots); want > g.Desired {
+		return want
+	}
+	return 0
+}
+
+// counts sorts the members that were listed; this instance is saturated.
+func (p *process) counts() (busy, idle, pending int) {
+	for _, m := range p.listed.Instances {
 		switch {
-		case m.ID == i.id && !m.State.IsLeaving():
+		case m.ID == p.in.id && !m.State.IsLeaving():
 			busy++
 		case m.State.IsPending():
 			pending++
@@ -246,6 +322,16 @@ func (l *loop) raises(p *process, a life.SetDesired) error {
 			idle++
 		}
 	}
+	return busy, idle, pending
+}
+
+func (l *loop) raises(p *process, a life.SetDesired) error {
+	g, i := p.listed, p.in
+	if p.listedAt <= p.setAt || l.at-p.listedAt > actionTimeout+5*time.Second {
+		l.breaks("target", "i%02d sets desired to %d without having looked at the group", i.number, a.Desired)
+	}
+	p.setAt = l.at
+	busy, idle, pending := p.counts()
 	queue := 0
 	for _, r := range p.obs.Runners {
 		queue = max(queue, r.QueueSize-1)
@@ -255,7 +341,7 @@ func (l *loop) raises(p *process, a life.SetDesired) error {
 	if idle == 0 && pending == 0 && g.Desired <= busy {
 		most = max(most, g.Desired+1)
 	}
-	if a.Desired > most || a.Desired < g.Desired || a.Desired > g.Max {
+	if a.Desired > most || a.Desired <= g.Desired || a.Desired > g.Max {
 		l.breaks("target", "i%02d sets desired to %d: it had read desired %d of at most %d, %d busy, %d idle, %d pending, %d waiting, %d slots",
 			i.number, a.Desired, g.Desired, g.Max, busy, idle, pending, queue, slots)
 	}
@@ -279,7 +365,16 @@ func (l *loop) protects(p *process, a life.SetProtection) error {
 
 func (l *loop) terminates(p *process, a life.TerminateSelf) error {
 	i := p.in
+	if !a.Decrement {
+		l.replaces(p)
+	}
 	if a.Decrement {
+		g, members := p.listed, 0
+		for _, m := range g.Instances {
+			if m.State.IsPending() || m.State == fleet.InService {
+				members++
+			}
+		}
 		switch {
 		case p.heldAt == 0:
 			l.breaks("leave", "i%02d leaves without having held its runner", i.number)
@@ -287,7 +382,18 @@ func (l *loop) terminates(p *process, a life.TerminateSelf) error {
 			l.breaks("leave", "i%02d leaves without having looked at the group again", i.number)
 		case i.runner.state == runnerActive:
 			l.breaks("leave", "i%02d leaves while its runner runs", i.number)
+		case p.listedAt <= p.leftAt:
+			l.breaks("leave", "i%02d leaves once more without having looked what became of it", i.number)
+		case g.Desired <= g.Min:
+			l.breaks("leave", "i%02d leaves though it has read desired %d, minimum %d", i.number, g.Desired, g.Min)
+		case g.Desired < members:
+			l.breaks("leave", "i%02d leaves though it has read desired %d of %d members: the group is to choose", i.number, g.Desired, members)
+		case i.jobAt > 0 && p.heldAt-i.jobAt < idleThreshold-15*time.Second:
+			l.breaks("leave", "i%02d leaves, and held its runner %s after its last job", i.number, p.heldAt-i.jobAt)
+		case i.flags.Notice != nil && l.at-i.noticeAt > 20*time.Second:
+			l.breaks("leave", "i%02d leaves though it is to go by a notice", i.number)
 		}
+		p.leftAt = l.at
 	}
 	err := p.through(func() error {
 		_, err := l.world.Terminate(l.now, a.InstanceID, a.Decrement)
@@ -297,18 +403,43 @@ func (l *loop) terminates(p *process, a life.TerminateSelf) error {
 	return err
 }
 
+// replaces: terminating without decrement is for an instance that EC2 takes, and
+// once is enough.
+func (l *loop) replaces(p *process) {
+	i := p.in
+	n := i.flags.Notice
+	switch {
+	case i.spotDeadline > 0 && !p.replaced:
+	case n == nil || n.Kind != fleet.NoticeSpot && n.Kind != fleet.NoticeRebalance && n.Kind != fleet.NoticeMaintenance:
+		l.breaks("leave", "i%02d has itself replaced, and nothing takes it", i.number)
+	case p.replaced:
+		l.breaks("leave", "i%02d has itself replaced a second time", i.number)
+	}
+}
+
 func (l *loop) condemns(p *process, a life.SetUnhealthy) error {
 	i := p.in
 	if !i.inService { // it goes already, or is not in service yet: nothing follows
 		return p.through(func() error { return l.world.SetHealth(l.now, a.InstanceID, false, false) })
 	}
+	unseen := 0
 	for _, c := range l.condemned {
-		if c.in != i && l.at-c.at < 9*time.Minute && !l.lasts(AWSStale) && i.hurtSince(l.at-time.Minute) == 0 {
+		switch {
+		case c.in == i || l.at-c.at >= 9*time.Minute || l.lasts(AWSStale) || i.hurtSince(l.at-time.Minute) > 0:
+		case c.at >= p.listedAt && unseen == 0: // nobody could have told it; two that look in the same second are a race that no order of turns ends
+			unseen++
+		default:
 			l.breaks("damping", "i%02d is reported Unhealthy %s after i%02d", i.number, l.at-c.at, c.in.number)
 		}
 	}
 	if l.at-i.trulyAt < unhealthyAfter-2*time.Minute && i.hurtSince(l.at-20*time.Minute, RunnerMute) == 0 {
 		l.breaks("damping", "i%02d is reported Unhealthy though it worked %s ago", i.number, l.at-i.trulyAt)
+	}
+	if l.mode == fleet.ModeToken && i.runner.state == runnerActive && i.hurtSince(l.at-20*time.Minute, RunnerMute) == 0 {
+		l.breaks("damping", "i%02d is reported Unhealthy for a reason that all share", i.number)
+	}
+	if l.at-p.actsAt > actionTimeout+5*time.Second {
+		l.breaks("damping", "i%02d is reported Unhealthy without a look at what the group has just done", i.number)
 	}
 	l.condemned = append(l.condemned, condemnation{l.at, i})
 	err := p.through(func() error { return l.world.SetHealth(l.now, a.InstanceID, false, false) })
@@ -336,6 +467,12 @@ func (l *loop) completes(p *process, a life.CompleteHook) error {
 	if waiting && hook == "stop" && l.registered(i) && !i.isDue(time.Minute) && !l.mayStay(i) {
 		l.breaks("hook", "i%02d completes its termination hook before its runner is unregistered", i.number)
 	}
+	if hook == "start" && a.Result == fleet.Continue && !i.flags.Registered && !i.flags.Warmed {
+		l.breaks("hook", "i%02d continues its launch though nothing is registered", i.number)
+	}
+	if hook == "start" && a.Result == fleet.Abandon {
+		l.abandons(p)
+	}
 	if hook == "start" && a.Result == fleet.Continue && !l.reachedGitLab(i) {
 		l.breaks("hook", "i%02d completes its launch hook before its runner has reached GitLab", i.number)
 	}
@@ -345,6 +482,19 @@ func (l *loop) completes(p *process, a life.CompleteHook) error {
 	l.pump()
 	i.completing = false
 	return err
+}
+
+// abandons: a launch is given up for a reason that was said, and undone first.
+func (l *loop) abandons(p *process) {
+	i := p.in
+	switch {
+	case !p.complained:
+		l.breaks("hook", "i%02d abandons its launch, and no line says why", i.number)
+	case i.runner.state == runnerActive && i.hurtSince(l.at-3*time.Minute) == 0:
+		l.breaks("hook", "i%02d abandons its launch while its runner runs", i.number)
+	case l.registered(i) && !l.mayStay(i):
+		l.breaks("hook", "i%02d abandons its launch before its runner is unregistered", i.number)
+	}
 }
 
 // reachedGitLab tells whether the runner of an instance was ever answered.
@@ -386,7 +536,7 @@ func (l *loop) unregisters(p *process) {
 
 func (l *loop) judgeInterrupted(j *job) {
 	i := j.in
-	if !i.isDue(45*time.Second) && i.death == "" {
+	if !i.mayEndJobs() && i.death == "" {
 		l.breaks("job", "i%02d job %d was killed, and nothing took the instance (%s)", i.number, j.id, i.noticeKind)
 	}
 }
@@ -399,12 +549,12 @@ func (l *loop) judgeLost(j *job) {
 		excused = true
 	case i.dead && (i.death == world.ReasonCrash && !i.poweredOff):
 		excused = true
-	case i.spotDeadline > 0:
-		excused = i.spotDeadline-i.spotAt < time.Minute || i.hurtSince(i.spotAt-time.Minute, lasting...) > 0 || i.hurtSince(l.at-45*time.Second) > 0
-	case strings.Contains(j.why, "shutdown timed out"):
-		excused = i.hurtSince(l.at-45*time.Second) > 0
-	case i.hookOver:
+	case i.hookOver: // a plug that was pulled for a hook whose time-out is excused
 		excused = true
+	case i.spotDeadline > 0:
+		excused = i.spotDeadline-i.spotAt < time.Minute || needsReport.hitSince(i, i.spotAt-10*time.Second)
+	case strings.Contains(j.why, "shutdown timed out"):
+		excused = needsReport.hitSince(i, l.at-45*time.Second)
 	case i.down != fleet.NotGoingDown:
 		excused = i.hurtSince(i.downAt-time.Second) > 1
 	}
@@ -418,11 +568,17 @@ func (i *instance) hookTimedOut(which string, since, timeout time.Duration) {
 	l := i.l
 	l.line(l.at, "i%02d its %s hook timed out", i.number, which)
 	from := l.at - timeout - 30*time.Second
-	reason := i.hurtSince(from, lasting...) > 0 || i.hurtSince(from) > 1 || l.at-since >= min(100*timeout, 48*time.Hour)-time.Second ||
-		i.hurtSince(from, Reboot, SoftReboot, PowerOff) > 0 || !i.up || i.down != fleet.NotGoingDown || l.tokenTrouble ||
+	reason := needsHook.hitSince(i, from) || l.at-since >= min(100*timeout, 48*time.Hour)-time.Second ||
+		!i.up || i.down != fleet.NotGoingDown ||
 		i.spotDeadline > 0 && l.at > i.spotDeadline-30*time.Second // what could hang is left out then
 	if !reason {
 		l.breaks("hook", "i%02d its %s hook timed out, and nothing kept it from completing", i.number, which)
+		return
+	}
+	// Whatever failed, it is to be tried again: a heartbeat in a third of the time-out.
+	if tried := l.at - i.beatAt; i.beatAt >= since && tried > max(timeout*6/10, 25*time.Second) && !needsMachine.hitSince(i, from) && i.up && i.down == fleet.NotGoingDown && i.spotDeadline == 0 &&
+		l.at-since < min(100*timeout, 48*time.Hour)-time.Second {
+		l.breaks("hook", "i%02d its %s hook timed out, and nobody has tried to extend it for %s", i.number, which, tried)
 		return
 	}
 	i.hookOver = true

@@ -15,6 +15,7 @@ type runner struct {
 	state     runnerState
 	gen       uint32 // of the process: what an earlier one planned is void
 	starts    uint64
+	serial    uint64 // of its draws
 	sections  []*section
 	jobs      []*job
 	asked     bool // systemctl stop
@@ -62,8 +63,8 @@ func (r *runner) unitState() fleet.UnitState {
 // later does f after a drawn time, unless the process has ended by then.
 func (r *runner) later(low, high time.Duration, f func()) {
 	l, gen := r.in.l, r.gen
-	l.serial++
-	l.after(within(of(l.seed, uint64(r.in.number), 7, l.serial), low, high), func() { //nolint:gosec // small
+	r.serial++                                                                        // its own: what happens elsewhere draws nothing anew here
+	l.after(within(of(l.seed, uint64(r.in.number), 7, r.serial), low, high), func() { //nolint:gosec // small
 		if r.gen == gen {
 			f()
 		}
@@ -463,6 +464,7 @@ func (s *section) receives(h world.Handout, j *job, w work) {
 		r.busySince = r.in.l.at
 	}
 	r.jobs = append(r.jobs, j)
+	r.in.jobAt = r.in.l.at
 	r.changed()
 	j.fate = jobRuns
 	j.acknowledge()

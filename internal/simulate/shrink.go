@@ -1,14 +1,56 @@
 package simulate
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Shrink drops faults for as long as the same promise breaks, and returns the
 // shortest schedule that it found. It runs the schedule at most tries times.
 func Shrink(s Schedule, promise string, tries int) Schedule {
-	return Schedule{Seed: s.Seed, Faults: shrink(s.Faults, tries, func(faults []Fault) bool {
-		broken := Run(Schedule{Seed: s.Seed, Faults: faults}, Options{}).Broken
-		return slices.ContainsFunc(broken, func(b Broken) bool { return b.Promise == promise })
+	first, at := breaksAt(s, promise, 0)
+	if first == nil {
+		return s
+	}
+	faults := struckBefore(s, first, at)
+	if len(faults) < len(s.Faults) {
+		tries--
+		if r, _ := breaksAt(Schedule{Seed: s.Seed, Faults: faults}, promise, 0); r == nil {
+			faults = s.Faults // what did not strike was an excuse for something, or a draw
+		}
+	}
+	until := at + shrinkSlack
+	return Schedule{Seed: s.Seed, Faults: shrink(faults, tries, func(faults []Fault) bool {
+		r, _ := breaksAt(Schedule{Seed: s.Seed, Faults: faults}, promise, until)
+		return r != nil
 	})}
+}
+
+// shrinkSlack is how much later than it did the promise may break without some
+// of the faults: a run is ended then, for most of them the end is far away.
+const shrinkSlack = 45 * time.Minute
+
+// breaksAt runs a schedule until the promise breaks; nil when it does not.
+func breaksAt(s Schedule, promise string, until time.Duration) (*Result, time.Duration) {
+	r := Run(s, Options{Stop: promise, At: until})
+	for _, b := range r.Broken {
+		if b.Promise == promise {
+			return &r, b.At
+		}
+	}
+	return nil, 0
+}
+
+// struckBefore are the faults that can have had a part in what happened at a
+// time: those that changed something, and had begun.
+func struckBefore(s Schedule, r *Result, at time.Duration) []Fault {
+	var kept []Fault
+	for n, f := range s.Faults {
+		if r.Struck[n] && f.At <= at {
+			kept = append(kept, f)
+		}
+	}
+	return kept
 }
 
 // shrink drops halves, then quarters, and so on down to single faults, and these

@@ -6,9 +6,12 @@ import (
 	"github.com/shoal-ci/shoal/internal/world"
 )
 
-// Options are what a caller wants of a run. They change nothing that happens.
+// Options are what a caller wants of a run. They change nothing that happens
+// until it ends.
 type Options struct {
-	Log bool // one line per event
+	Log  bool          // one line per event
+	Stop string        // end where this promise breaks
+	At   time.Duration // end then, unjudged; 0: at the end
 }
 
 // Result is what came of a run.
@@ -31,6 +34,7 @@ type Result struct {
 	CallsGitLab   int // of the machines; not the runners' polls
 	Steps         int // of machines
 	Hits          map[Kind]int
+	Struck        []bool // by fault: it began
 }
 
 // Broken is one promise that did not hold.
@@ -76,7 +80,9 @@ type loop struct {
 	tokens    tokens
 	suspends  []*Fault // of the group's processes, now
 	steps     int
-	ended     bool
+	ended     bool          // before its time
+	stop      string        // where this promise breaks
+	end       time.Duration // of what is lived
 
 	record
 	sight
@@ -90,9 +96,13 @@ func newLoop(s Schedule, o Options, h Host, length time.Duration) *loop {
 		byID: map[string]*instance{}, bySystem: map[string]*instance{}, armed: map[int][]*armed{},
 		work: make([]work, 1), jobs: make([]*job, 1),
 	}
-	l.wanted = o.Log
+	l.wanted, l.stop = o.Log, o.Stop
 	l.sight = sight{hits: map[Kind]int{}, counted: map[*Fault]bool{}}
+	l.struck = map[*Fault]bool{}
 	l.cut(s.Seed, length)
+	if l.end = l.length; o.At > 0 {
+		l.end = min(o.At, l.length)
+	}
 	opt := l.setup.world
 	opt.Rand = worldDice(s.Seed)
 	if h != nil {
@@ -135,18 +145,19 @@ func (l *loop) run() {
 func (l *loop) step() bool {
 	own, any := l.turns.next()
 	if !any {
-		own = l.length + 1
+		own = l.end + 1
 	}
 	if at := l.world.Next(); !at.IsZero() {
 		// Of two at the same instant the world's goes first: it says what was so.
-		if d := at.Sub(epoch); d <= own && d <= l.length {
+		if d := at.Sub(epoch); d <= own && d <= l.end {
 			l.clockTo(d)
 			l.pump()
 			return true
 		}
 	}
-	if own > l.length {
-		l.clockTo(l.length)
+	if own > l.end {
+		l.clockTo(l.end)
+		l.ended = l.end < l.length
 		return false
 	}
 	due := l.turns.pop()
@@ -272,6 +283,9 @@ func (l *loop) result() Result {
 		Schedule: l.schedule, Broken: l.broken, Log: l.text, Digest: l.digest, Length: l.length, Instances: len(l.instances), Peak: l.peak,
 		Jobs: len(l.work) - 1, Finished: l.finished, Interrupted: l.interrupted, Lost: l.lost, Gone: l.gone,
 		CallsAWS: l.callsAWS, CallsGitLab: l.callsGitLab, Steps: l.steps, Hits: l.hits,
+	}
+	for n := range l.schedule.Faults {
+		r.Struck = append(r.Struck, l.struck[&l.schedule.Faults[n]])
 	}
 	for _, i := range l.instances {
 		end := l.length

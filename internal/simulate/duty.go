@@ -1,0 +1,208 @@
+package simulate
+
+import (
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/world"
+)
+
+// duty is something that an instance owes its fleet within a time, whatever
+// happens elsewhere: it is looked at once a minute, and a minute in which a fault
+// hit what the duty needs does not count.
+type duty struct {
+	promise string
+	says    string
+	most    time.Duration
+	owes    func(l *loop, i *instance, v view) bool
+	needs   needs
+}
+
+// view is what the group knows of an instance.
+type view struct {
+	state     world.State
+	protected bool
+	target    world.State // as its metadata tell
+	spot      bool
+	room      bool // desired is above the minimum
+}
+
+// needs are what a duty rests on; a fault of another kind is no excuse.
+type needs struct {
+	classes []class
+	kinds   []Kind // that last, or that change what the instance is
+	grace   time.Duration
+}
+
+// hitSince tells whether a fault hit what is needed.
+func (n needs) hitSince(i *instance, from time.Duration) bool {
+	for k := len(i.hurts) - 1; k >= 0 && i.hurts[k].at >= from; k-- {
+		h := i.hurts[k]
+		for _, c := range n.classes {
+			if h.class == c && h.kind.atAction() {
+				return true
+			}
+		}
+		for _, kind := range n.kinds {
+			if h.kind == kind {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+var (
+	// machineKinds strike the machine itself: what was under way starts again.
+	machineKinds = []Kind{Reboot, SoftReboot, PowerOff, UnitRestart, ClockJump, KillBefore, KillAfter, UnitBusy}
+	needsAWS     = needs{classes: []class{aws, local, units, metadata, writes}, kinds: append([]Kind{AWSThrottles, AWSAway, AWSSlow, AWSStale, MetadataSick, DiskFull, RunnerMute, RunnerKill, Standby}, machineKinds...), grace: 3 * time.Minute}
+	needsNotice  = needs{classes: []class{metadata, writes, local}, kinds: append([]Kind{MetadataSick, DiskFull}, machineKinds...), grace: 2 * time.Minute}
+	needsFiles   = needs{classes: []class{metadata, writes, local, units}, kinds: append([]Kind{MetadataSick, DiskFull, RunnerKill}, machineKinds...), grace: 2 * time.Minute}
+	needsEnd     = needs{classes: []class{aws, gitlab, local, units, metadata, writes}, kinds: append([]Kind{AWSThrottles, AWSAway, AWSSlow, GitLabAway, GitLabSlow, DiskFull}, machineKinds...), grace: 3 * time.Minute}
+)
+
+var (
+	// needsMachine is for what a process can do by itself.
+	needsMachine = needs{classes: []class{local, units, metadata, writes}, kinds: append([]Kind{MetadataSick, DiskFull}, machineKinds...)}
+	// needsReport is for the jobs of an instance that EC2 takes: the notice must be
+	// read and written, the runner told, GitLab there to hear of it. Auto Scaling
+	// being away is no excuse.
+	needsReport = needs{classes: []class{local, units, metadata, writes}, kinds: append([]Kind{MetadataSick, DiskFull, GitLabAway, RunnerKill}, machineKinds...)}
+	// needsHook is for a hook's time-out: it takes calls to Auto Scaling, and what
+	// must be known for them. GitLab being away is no excuse: heartbeats go on.
+	needsHook = needs{classes: []class{aws, local, units, metadata, writes}, kinds: append([]Kind{AWSThrottles, AWSAway, AWSSlow, HeartbeatsLost, MetadataSick, DiskFull}, machineKinds...), grace: 2 * time.Minute}
+)
+
+// duties are looked at in this order.
+var duties = []duty{
+	{"notice", "is to go and has not written it down", 90 * time.Second, owesNotice, needsNotice},
+	{"notice", "has written down that it is to go, and nothing drains it", 90 * time.Second, owesDrain, needsEnd},
+	{"hook", "has ended its runner and does not complete its termination hook", 4 * time.Minute, owesEnd, needsEnd},
+	{"hook", "has ended its runner and waits for GitLab instead of completing its termination hook", 8 * time.Minute, owesEnd, needsHook},
+	{"hook", "has a runner that is answered and does not complete its launch hook", 4 * time.Minute, owesLaunch, needsEnd},
+	{"protection", "runs jobs and is not protected", 3 * time.Minute, owesProtection, needsAWS},
+	{"protection", "has no job and is still protected", 5 * time.Minute, owesClearing, needsAWS},
+	{"leave", "neither runs its runner nor leaves", 9 * time.Minute, owesRunner, needsAWS},
+	{"leave", "keeps its runner held and does not leave", 6 * time.Minute, owesSections, needsAWS},
+	{"standby", "is in Standby and its runner polls", 3 * time.Minute, owesStandby, needsFiles},
+	{"standby", "is back from Standby and keeps to it", 3 * time.Minute, owesService, needsFiles},
+	{"shrink", "has had no job for long, is above the minimum and stays", 45 * time.Minute, owesLeaving, needsAWS},
+}
+
+// stays tells whether an instance is in service and nothing is about to take it.
+func (i *instance) stays() bool {
+	return i.inService && i.up && !i.dead && i.down == fleet.NotGoingDown && i.flags.Notice == nil && i.spotDeadline == 0
+}
+
+func owesNotice(_ *loop, i *instance, v view) bool {
+	return i.up && i.down == fleet.NotGoingDown && i.flags.Notice == nil && (v.target == world.Terminated || v.target == world.Detached || v.spot)
+}
+
+func owesDrain(_ *loop, i *instance, _ view) bool {
+	u := &i.units[unitUnregister]
+	return i.up && i.down == fleet.NotGoingDown && i.flags.Notice != nil && (i.reg != nil || i.runner.state == runnerActive) &&
+		(u.state == unitDown || u.state == unitFailed) && !i.drainRefused
+}
+
+func owesEnd(_ *loop, i *instance, v view) bool {
+	return v.state == world.TerminatingWait && i.up && i.down == fleet.NotGoingDown && i.flags.Notice != nil && i.runner.state != runnerActive && !i.drainRefused
+}
+
+func owesLaunch(l *loop, i *instance, v view) bool {
+	return v.state == world.PendingWait && i.up && i.runner.state == runnerActive && i.flags.Registered && l.works(i) && l.reachedGitLab(i) && !i.refused
+}
+
+func owesProtection(_ *loop, i *instance, v view) bool {
+	return i.stays() && v.state == world.InService && !v.protected && i.runner.state == runnerActive && i.runner.busySince > 0 && i.l.at-i.runner.busySince > lookPeriod && !i.runner.quitting && !i.flags.Standby
+}
+
+func owesClearing(l *loop, i *instance, v view) bool {
+	return i.stays() && v.state == world.InService && v.protected && i.runner.state == runnerActive && l.at-i.jobAt > lookPeriod && len(i.runner.jobs) == 0 && l.canPoll(i, false)
+}
+
+func owesRunner(_ *loop, i *instance, v view) bool {
+	return i.stays() && v.state == world.InService && i.flags.Registered && i.runner.state == runnerDown && !i.flags.Standby
+}
+
+func owesSections(_ *loop, i *instance, v view) bool {
+	return i.stays() && v.state == world.InService && v.target == world.InService && i.flags.Registered && i.isHeld()
+}
+
+func owesStandby(_ *loop, i *instance, v view) bool {
+	return v.state == world.Standby && i.up && i.down == fleet.NotGoingDown && i.flags.Notice == nil && i.flags.Registered && !i.isHeld()
+}
+
+func owesService(_ *loop, i *instance, v view) bool {
+	return i.stays() && v.state == world.InService && v.target == world.InService && i.flags.Standby
+}
+
+// owesLeaving leaves out those that may have found the group at its minimum: they
+// do not ask again before they have run a job.
+func owesLeaving(l *loop, i *instance, v view) bool {
+	idle := i.stays() && v.state == world.InService && l.works(i) && len(i.runner.jobs) == 0
+	if !idle || i.jobAt > i.kept {
+		i.kept = 0
+	}
+	if idle && !v.room && l.at-max(i.jobAt, i.serviceAt) >= 2*time.Minute {
+		i.kept = l.at
+	}
+	return idle && v.room && i.kept == 0 && len(l.suspends) == 0
+}
+
+// lookAtDuties counts the minutes in which each instance owed something.
+func (l *loop) lookAtDuties() {
+	g := l.world.Groups(l.now, groupName)[0]
+	for _, m := range g.Instances {
+		i := l.byID[m.ID]
+		v := view{state: m.State, protected: m.Protected, room: g.Desired > g.Min}
+		if d, ok := l.world.Metadata(l.now, m.ID); ok {
+			v.target, v.spot = d.Target, d.Spot != nil
+		}
+		l.lookAtDutiesOf(i, v)
+	}
+	for _, i := range l.instances { // no member any longer
+		if i.detachedAt > 0 && !i.dead {
+			if d, ok := l.world.Metadata(l.now, i.id); ok {
+				l.lookAtDutiesOf(i, view{target: d.Target, spot: d.Spot != nil})
+			}
+		}
+	}
+}
+
+func (l *loop) lookAtDutiesOf(i *instance, v view) {
+	for n := range duties {
+		d := &duties[n]
+		switch {
+		case !d.owes(l, i, v):
+			i.owed[n] = 0
+			continue
+		case i.owed[n] < 0 || d.needs.hitSince(i, l.at-d.needs.grace): // said, or excused for now
+			continue
+		}
+		i.owed[n] += lookPeriod
+		if i.owed[n] > d.most+lookPeriod {
+			l.breaks(d.promise, "i%02d %s for %s", i.number, d.says, d.most)
+			i.owed[n] = -1
+		}
+	}
+}
+
+// lookAtCalls holds an instance with nothing to do to promise 5: it asks neither
+// AWS nor GitLab for anything, but for whether it may leave, ever more seldom.
+func (l *loop) lookAtCalls(i *instance) {
+	calls := i.callsAWS + i.callsGitLab
+	busy := len(i.runner.jobs) > 0 || l.at-max(i.jobAt, i.targetAt) <= lookPeriod || !i.stays() || !l.works(i) || !i.flags.Registered
+	if busy || len(l.windows) > 0 || i.hurtSince(l.at-lookPeriod) > 0 || l.troubled() {
+		i.restAt, i.restCalls = l.at, calls
+		return
+	}
+	rest := l.at - i.restAt - 12*time.Minute
+	if rest < 0 {
+		i.restCalls = calls
+		return
+	}
+	if n := calls - i.restCalls; n > 2+int(rest/(6*time.Minute)) {
+		l.breaks("quiet", "i%02d has made %d calls in %s with nothing happening", i.number, n, rest)
+		i.restAt = l.at + 10*time.Hour
+	}
+}
