@@ -32,7 +32,7 @@ BINARY ?= dist/shoal
 PACKAGES ?= dist
 DEB ?= dist/deb
 
-.PHONY: build packages deb test lint defects fuzz soak soak-ci bench clean
+.PHONY: build packages deb test lint defects fuzz soak soak-ci planted bench clean
 
 ## build: one static binary, dist/shoal
 build:
@@ -90,6 +90,10 @@ soak:
 ## soak-ci: fixed seeds, each lived twice, and fresh ones for two minutes
 soak-ci:
 	go run ./test/soak -ci
+
+## planted: each defect of test/planted, put into the machines, must be found by the soak's own seeds; PLANTEDFLAGS=-update writes the table of docs/reliability.md, -recorded lives only the seeds that it names
+planted:
+	go run ./test/planted $(PLANTEDFLAGS)
 
 ## bench: every benchmark
 bench:
