@@ -416,6 +416,11 @@ func (s *section) over(pause time.Duration) {
 		return
 	}
 	s.r.later(max(pause, checkInterval), max(pause, checkInterval)+100*time.Millisecond, s.poll)
+	for _, o := range s.r.sections { // those that found no slot free come in turn
+		if o != s && !o.inFlight && !o.removed {
+			s.r.later(50*time.Millisecond, checkInterval, o.poll)
+		}
+	}
 }
 
 // queued: a job waits; every poll that GitLab holds looks once more, in the
