@@ -51,6 +51,7 @@ type Outcome struct {
 	Code      life.ExitCode
 	Summary   string           // one line for a person
 	Report    any              // what a program is told beside it, by the machine's Exit
+	Said      bool             // why it ended has been said, by the machine's Exit
 	Decisions []fleet.Decision // those of level info and above, the newest hundred
 	// Changed tells that something outside of this process was changed: not where
 	// a second run found all as it was to be, nor for what only Shoal's own
@@ -72,7 +73,7 @@ func Run[S life.Machine[S]](ctx context.Context, m S, o Options) Outcome {
 		r.alive()
 		effect := r.speak(actions)
 		if exit, ok := effect.(life.Exit); ok {
-			r.out.Code, r.out.Summary, r.out.Report = exit.Code, exit.Summary, exit.Report
+			r.out.Code, r.out.Summary, r.out.Report, r.out.Said = exit.Code, exit.Summary, exit.Report, exit.Said
 			return r.out
 		}
 		var event life.Event

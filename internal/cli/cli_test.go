@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shoal-ci/shoal/internal/agent"
 	"github.com/shoal-ci/shoal/internal/config"
 	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/gitlab"
@@ -123,18 +124,20 @@ func TestColourOnlyOnATerminal(t *testing.T) {
 // What a person waits for is told; what systemd starts every few seconds is not.
 func TestLevelOfAnExit(t *testing.T) {
 	for _, c := range []struct {
-		code   life.ExitCode
+		out    agent.Outcome
 		person bool
 		want   slog.Level
 	}{
-		{life.Done, true, slog.LevelInfo},
-		{life.Done, false, slog.LevelDebug},
-		{life.TryAgain, false, slog.LevelWarn},
-		{life.Failed, false, slog.LevelError},
-		{life.Refused, true, slog.LevelError},
+		{agent.Outcome{Code: life.Done}, true, slog.LevelInfo},
+		{agent.Outcome{Code: life.Done}, false, slog.LevelDebug},
+		{agent.Outcome{Code: life.TryAgain}, false, slog.LevelWarn},
+		{agent.Outcome{Code: life.Failed}, false, slog.LevelError},
+		{agent.Outcome{Code: life.Refused}, true, slog.LevelError},
+		{agent.Outcome{Code: life.Refused, Said: true}, true, slog.LevelError},
+		{agent.Outcome{Code: life.Refused, Said: true}, false, slog.LevelDebug},
 	} {
-		if got := levelOf(c.code, c.person); got != c.want {
-			t.Errorf("exit %d, person %v: got %v, want %v", c.code, c.person, got, c.want)
+		if got := levelOf(c.out, c.person); got != c.want {
+			t.Errorf("%+v, person %v: got %v, want %v", c.out, c.person, got, c.want)
 		}
 	}
 }

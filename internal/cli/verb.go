@@ -96,20 +96,21 @@ func run[S life.Machine[S]](cmd *cobra.Command, c *call, v verb, l *config.Loade
 	o.Log, o.Notify, o.Watchdog = log, w.notify, systemd.WatchdogInterval()
 	out := agent.Run(cmd.Context(), m, o)
 	c.code = out.Code
-	log.Log(cmd.Context(), levelOf(out.Code, isTerminal(c.Stderr)), out.Summary, "verb", v.name, "exit", int(out.Code))
+	log.Log(cmd.Context(), levelOf(out, isTerminal(c.Stderr)), out.Summary, "verb", v.name, "exit", int(out.Code))
 	return out, nil
 }
 
 // levelOf is how much an exit matters: what is tried again is a warning, what
-// is not needs somebody. That all went well the decisions have said; a person
-// who typed the command and waits for it is told all the same.
-func levelOf(code life.ExitCode, person bool) slog.Level {
+// is not needs somebody. That all went well the decisions have said, and some
+// failures too; a person who typed the command and waits for it is told all the
+// same.
+func levelOf(out agent.Outcome, person bool) slog.Level {
 	switch {
-	case code == life.Done && person:
+	case out.Code == life.Done && person:
 		return slog.LevelInfo
-	case code == life.Done:
+	case out.Code == life.Done, out.Said && !person:
 		return slog.LevelDebug
-	case code == life.TryAgain:
+	case out.Code == life.TryAgain:
 		return slog.LevelWarn
 	}
 	return slog.LevelError

@@ -67,8 +67,8 @@ var keys = []key{
 
 	bind("init.timeout", 5*time.Minute, atLeast(shortestSpan), func(c *Config) *time.Duration { return &c.Init.Timeout },
 		`How long the runner has, once registered, to serve its metrics and to reach GitLab.`),
-	bind("init.patience", 10*time.Minute, atLeast(0), func(c *Config) *time.Duration { return &c.Init.Patience },
-		`How long a launch waits for a refused token to be mended before it gives up.`),
+	bind("init.patience", 48*time.Hour, atLeast(0), func(c *Config) *time.Duration { return &c.Init.Patience },
+		`How long a launch waits for a refused token to be mended before it gives up; no longer than its hook can be extended. A replacement would be refused as well.`),
 
 	bind("monitor.period", 10*time.Second, atLeast(shortestPeriod), func(c *Config) *time.Duration { return &c.Monitor.Period },
 		`How often the runner's metrics are read.`),

@@ -49,5 +49,6 @@ type Flags struct {
 	Warmed     bool    // init found a warm pool and registered nothing
 	Protected  bool    // scale-in protection was set, or is about to be
 	Unable     bool    // init failed for a reason of this instance's own
+	Refused    bool    // init was refused for a reason that the fleet shares
 	Held       bool    // config.toml has its [[runners]] sections taken out
 }

@@ -39,6 +39,7 @@ type Exit struct {
 	Code    ExitCode
 	Summary string // one line for a person: what came of it
 	Report  any    // what a program is told beside it; nil for nothing
+	Said    bool   // a line before this one, or an earlier run, has said why: it is no news
 }
 
 // ExitCode is a command's exit status, as programs may rely on.
@@ -225,6 +226,7 @@ const (
 	FlagWarmed     Flag = "warmed"
 	FlagProtected  Flag = "protected"   // scale-in protection was set, or is about to be
 	FlagUnable     Flag = "unable"      // init failed for a reason of this instance's own
+	FlagRefused    Flag = "refused"     // init was refused for a reason that the fleet shares: monitor runs it again
 	FlagNotice     Flag = "notice.json" // only removed this way
 )
 

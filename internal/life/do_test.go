@@ -287,6 +287,8 @@ func (s *site) setFlag(a life.SetFlag) {
 		f.Protected = a.On
 	case life.FlagUnable:
 		f.Unable = a.On
+	case life.FlagRefused:
+		f.Refused = a.On
 	case life.FlagNotice:
 		f.Notice = nil
 	}

@@ -55,15 +55,15 @@ func (i illness) due(now time.Time) bool {
 // deleted), and shared where the token is; failures of any other kind are
 // GitLab's or the network's, which all share.
 func (s *Monitor) judge(o fleet.Observation, passed time.Duration) {
-	last := s.last
-	if !s.seen || o.StartedAt != last.StartedAt {
+	last := s.last // what was forgotten else still tells which refusals are old
+	if o.StartedAt != last.StartedAt {
 		last = fleet.Observation{}
 	}
 	refused := refusedSection(last, o)
 	still := s.ill.section != "" && !answeredAgain(last, o, s.ill.section) // what other sections hear says nothing of it
 	switch {
 	case refused != "" || still:
-		s.sick("GitLab refuses the runner's token", s.set.Mode != fleet.ModeToken)
+		s.sickOfRefusals()
 		if !still {
 			s.ill.section = refused
 		}
@@ -104,7 +104,22 @@ func section(o fleet.Observation, name string) fleet.RunnerReading {
 	return fleet.RunnerReading{}
 }
 
+// refused tells whether GitLab refuses the runner's polls.
+func (i illness) refused() bool { return i.why == reasonRefused || i.why == reasonRefusedAll }
+
+// sickOfRefusals: the token is the fleet's, or this runner's alone. Where init, run
+// again, was refused as well, another instance would be, too.
+func (s *Monitor) sickOfRefusals() {
+	if s.flags.Refused && s.set.Mode != fleet.ModeToken {
+		s.sick(reasonRefusedAll, false)
+		return
+	}
+	s.sick(reasonRefused, s.set.Mode != fleet.ModeToken)
+}
+
 const (
+	reasonRefused    fleet.Reason = "GitLab refuses the runner's token"
+	reasonRefusedAll fleet.Reason = "GitLab refuses the runner's token, and to register it anew"
 	reasonUnreadable fleet.Reason = "gitlab-runner's metrics cannot be read"
 	reasonInit       fleet.Reason = "init failed for a reason of this instance's own"
 )
@@ -145,7 +160,7 @@ func (s *Monitor) gotUnit(u fleet.UnitState) {
 func (s *Monitor) unableToInit() {
 	if !s.flags.Unable {
 		s.ill = illness{}
-		s.rest()
+		s.refusedInit()
 		return
 	}
 	s.sick(reasonInit, true)
@@ -164,7 +179,7 @@ func (s *Monitor) well() {
 	if s.ill.why != "" {
 		s.said = ""
 	}
-	s.ill = illness{}
+	s.ill, s.init = illness{}, reinit{needless: true}
 }
 
 func (s *Monitor) sick(why fleet.Reason, own bool) {
@@ -185,7 +200,11 @@ func (s *Monitor) ails(passed time.Duration) {
 	before := s.ill.lasted
 	s.ill.lasted += passed
 	if !s.ill.own && before < sharedAfter && s.ill.lasted >= sharedAfter {
-		s.say(Error, "no job can come, and no replacement would help", s.ill.why, "the whole fleet shares this reason: mend GitLab, the way to it, or the token")
+		level := Error
+		if s.flags.Refused { // init, or an earlier run of this machine, has said it
+			level = Warn
+		}
+		s.say(level, "no job can come, and no replacement would help", s.ill.why, "the whole fleet shares this reason: mend GitLab, the way to it, or the token")
 	}
 }
 

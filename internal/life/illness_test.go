@@ -20,6 +20,17 @@ func pinned(t testing.TB, mode fleet.Mode) *site {
 	return s
 }
 
+// deletedForGood deletes the runners, and keeps init from making new ones.
+func deletedForGood(s *site) {
+	clear(s.gitlab.runners)
+	s.fail = func(a life.Action) *fleet.Failure {
+		if a == life.Action(life.StartUnit{Unit: life.UnitInit}) {
+			return kind(fleet.Local)
+		}
+		return nil
+	}
+}
+
 // TestIllInstanceIsReplaced after fifteen minutes, where the reason is its own.
 func TestIllInstanceIsReplaced(t *testing.T) {
 	for _, c := range []struct {
@@ -27,7 +38,7 @@ func TestIllInstanceIsReplaced(t *testing.T) {
 		mode fleet.Mode
 		arm  func(*site)
 	}{
-		{"its own runner was deleted", fleet.ModeCreate, func(s *site) { clear(s.gitlab.runners) }},
+		{"its own runner was deleted", fleet.ModeCreate, deletedForGood},
 		{"the runner dies at each start", fleet.ModeToken, func(s *site) { s.proc.crash(); s.proc.broken = true }},
 		{"the runner serves no metrics", fleet.ModeToken, func(s *site) { s.proc.mute = true }},
 		{"init failed", fleet.ModeCreate, func(s *site) {
@@ -108,7 +119,7 @@ func TestIllInstanceRunsItsJobs(t *testing.T) {
 	s := pinned(t, fleet.ModeCreate)
 	s.proc.arrive(time.Hour)
 	s.run(30 * time.Second)
-	clear(s.gitlab.runners)
+	deletedForGood(s)
 	s.run(58 * time.Minute)
 	if s.count("SetUnhealthy") != 0 {
 		t.Fatal("reported with a job running")
@@ -211,12 +222,13 @@ func TestIllInstancesInOrder(t *testing.T) {
 // TestIllNotPermitted goes on watching, and says it once.
 func TestIllNotPermitted(t *testing.T) {
 	s := pinned(t, fleet.ModeCreate)
-	clear(s.gitlab.runners)
+	deletedForGood(s)
+	none := s.fail
 	s.fail = func(a life.Action) *fleet.Failure {
 		if _, ok := a.(life.SetUnhealthy); ok {
 			return kind(fleet.Denied)
 		}
-		return nil
+		return none(a)
 	}
 	s.run(time.Hour)
 	if n := s.saidAt(life.Error, "cannot have this instance replaced"); n != 1 || s.calls["aws"] > 20 {

@@ -44,6 +44,8 @@ type Init struct {
 	cause    *fleet.Failure // why the launch is given up
 	code     ExitCode
 	own      bool // for a reason of this instance's own
+	flags    fleet.Flags
+	refusal  *fleet.Failure // what was refused, and is tried again by a later run
 }
 
 const (
@@ -57,9 +59,14 @@ const (
 	undoPatience = time.Minute
 	// launchPatience bounds the wait for a group to hold a launch.
 	launchPatience = 2 * time.Minute
-	// refusedPause is the time between tries of what was refused for good: the
-	// operator mends it in minutes, and each try is a call.
+	// refusedPause is the first time between tries of what was refused for good: the
+	// operator mends it in minutes, and each try is a call. refusedMost bounds it
+	// where it takes hours.
 	refusedPause = 30 * time.Second
+	refusedMost  = 5 * time.Minute
+	// retryPatience bounds what is tried again where no hook waits: then a restart
+	// of the unit does as well.
+	retryPatience = 10 * time.Minute
 )
 
 // NewInit returns the machine before its first event.
@@ -92,6 +99,8 @@ const (
 	initWatch       phase = "watch runner"
 	initClearWarmed phase = "clear warmed"
 	initClearUnable phase = "clear unable"
+	initClearRefuse phase = "clear refused"
+	initRefused     phase = "mark refused"
 	initComplete    phase = "complete hook"
 	initWarmed      phase = "mark warmed"
 	undoMark        phase = "undo: unmark"
@@ -180,6 +189,10 @@ func (s *Init) askLate() Action {
 		return SetFlag{FlagWarmed, false}
 	case initClearUnable:
 		return SetFlag{FlagUnable, false}
+	case initClearRefuse:
+		return SetFlag{FlagRefused, false}
+	case initRefused:
+		return SetFlag{FlagRefused, true}
 	case initWarmed:
 		return SetFlag{FlagWarmed, true}
 	case undoMark:
@@ -252,7 +265,7 @@ func (s *Init) got(r Result) {
 var initFollows = map[phase]phase{
 	initClearNotice: initFind,
 	initConfigure:   initMark, initMark: initStart, initStart: initWatch,
-	initClearWarmed: initClearUnable, initClearUnable: initComplete, initWarmed: initComplete,
+	initClearWarmed: initClearUnable, initClearUnable: initClearRefuse, initClearRefuse: initComplete, initWarmed: initComplete,
 	undoMark: undoStop, undoStop: undoStopped, undoStopped: undoRunner, undoForget: undoUnable, undoUnable: undoAbandon,
 }
 
@@ -265,6 +278,8 @@ func (s *Init) goOn() {
 	case undoAbandon:
 		s.hook.waiting = true
 		s.abandoned()
+	case initRefused:
+		s.refused()
 	case initIntent:
 		if s.recover && s.set.Mode == fleet.ModeCreate {
 			s.goTo(initLook)
@@ -287,6 +302,10 @@ func (s *Init) skipWhatIsNotThere() {
 	if s.phase == initComplete && s.hook.action.Hook == "" {
 		s.completed()
 	}
+	if s.phase == initClearRefuse && !s.flags.Refused {
+		s.goTo(initComplete)
+		s.skipWhatIsNotThere()
+	}
 	if s.phase == undoRunner && len(s.reg.Runners) == 0 {
 		s.goTo(undoForget)
 	}
@@ -299,6 +318,7 @@ func (s *Init) skipWhatIsNotThere() {
 }
 
 func (s *Init) gotFlags(f fleet.Flags) {
+	s.flags = f
 	switch {
 	case f.Notice == nil:
 		s.goTo(initFind)

@@ -26,7 +26,10 @@ func (s *Init) failed(r Result) {
 		s.failedComplete(f)
 	case initState:
 		s.failedState(f)
-	case initClearWarmed, initClearUnable: // a left-over flag says nothing beside "registered"
+	case initRefused:
+		s.fails(Warn, "cannot mark that init was refused: nobody runs it again", f)
+		s.refused()
+	case initClearWarmed, initClearUnable, initClearRefuse: // a left-over flag says nothing beside "registered"
 		s.fails(Warn, "going on without", f)
 		s.goOn()
 	default:
@@ -48,8 +51,7 @@ func (s *Init) failedEarly(f *fleet.Failure) {
 		s.fails(Warn, "this instance is in no Auto Scaling group, looking again", f)
 		s.again(f)
 	case f.Final():
-		s.fails(Error, "cannot find out what this instance is part of", f)
-		s.done(Refused, f.Error())
+		s.refuse("cannot find out what this instance is part of", f)
 	case s.now.Sub(s.started) > identityPatience:
 		s.fails(Error, "give up for now", f)
 		s.done(TryAgain, f.Error())
@@ -104,13 +106,46 @@ func (s *Init) failedRegister(f *fleet.Failure) {
 		s.retry(f)
 		return
 	}
-	early := s.hook.on && !s.hook.began && s.now.Sub(s.hook.since) < hookPatience
-	if (s.hook.waiting || early) && s.now.Sub(s.started) < s.set.Patience {
-		s.fails(Error, fmt.Sprintf("cannot register; trying again until %s after launch", s.set.Patience), f)
-		s.phase, s.notBefore = initSecret, s.now.Add(refusedPause) // read the secret anew: it may have been mended there
+	early := s.hook.on && !s.hook.began && !s.flags.Registered && s.now.Sub(s.hook.since) < hookPatience
+	patience := min(s.set.Patience, s.hook.cap-s.hook.timeout)
+	waited := s.now.Sub(s.started)
+	switch {
+	case !s.hook.waiting && !early:
+		s.refuse("cannot register", f)
+	case waited >= patience:
+		s.giveUp(f, Refused, false)
+	default:
+		s.fails(s.refusalLevel(), fmt.Sprintf("cannot register; trying again until %s after launch", patience), f)
+		pause := min(max(waited/10, refusedPause), refusedMost)
+		s.phase, s.notBefore = initSecret, s.now.Add(min(pause, patience-waited)) // read the secret anew: it may have been mended there
+	}
+}
+
+// refuse ends a run that has nothing to abandon. What stands is left as it is: the
+// whole fleet is refused alike, and a later run, which monitor starts now and then,
+// finds it mended.
+func (s *Init) refuse(what string, f *fleet.Failure) {
+	s.refusal = f
+	s.fails(s.refusalLevel(), what+"; tried again now and then until it is mended", f)
+	if s.flags.Refused {
+		s.refused()
 		return
 	}
-	s.giveUp(f, Refused, false)
+	s.goTo(initRefused)
+}
+
+func (s *Init) refused() {
+	s.done(Refused, s.refusal.Error())
+	s.exit.Said = true
+}
+
+// refusalLevel is Error once: not where an earlier run has said it, nor where the
+// runner is at work already and monitor has.
+func (s *Init) refusalLevel() Level {
+	if s.flags.Refused || s.flags.Registered && s.set.Mode == fleet.ModeToken {
+		return Debug
+	}
+	return Error
 }
 
 // failedLocal is a disk that is full, a template that cannot be read, a unit
@@ -188,7 +223,7 @@ func (s *Init) checkHookTime(f *fleet.Failure) {
 // outOfTime tells whether waiting for the next try would let the hook's cap
 // strike first.
 func (s *Init) outOfTime() bool {
-	limit := s.set.Patience
+	limit := retryPatience
 	if s.hook.waiting {
 		limit = s.hook.cap - s.hook.timeout
 	}

@@ -52,6 +52,7 @@ type Monitor struct {
 
 	leave leaving
 	ill   illness
+	init  reinit
 	quit  bool // asked to stop: it ends at the next rest
 }
 
@@ -95,6 +96,8 @@ const (
 	monRevive    phase = "start runner"
 	monHold      phase = "standby: hold"
 	monHoldHUP   phase = "standby: reload"
+	monInit      phase = "start init"
+	monUnrefuse  phase = "unmark refused"
 )
 
 // Step implements Machine.
@@ -148,6 +151,10 @@ func (s *Monitor) ask() Action {
 		return ReadUnit{UnitRunner}
 	case monRevive:
 		return StartUnit{UnitRunner}
+	case monInit:
+		return StartUnit{UnitInit}
+	case monUnrefuse:
+		return SetFlag{FlagRefused, false}
 	case monHold:
 		return HoldRunner{}
 	case monHoldHUP:
@@ -166,6 +173,8 @@ func (s *Monitor) setProtection(on bool) Action {
 func (s *Monitor) choose() phase {
 	busy := s.last.Running() > 0
 	switch {
+	case s.flags.Refused && s.init.needless:
+		return monUnrefuse
 	case s.saturated && s.scaledAt.IsZero():
 		return monScaleUp
 	case s.saturated && s.now.Sub(s.scaledAt) >= s.scaleWait:
@@ -174,6 +183,8 @@ func (s *Monitor) choose() phase {
 		return s.known(monMark)
 	case !busy && s.protected && s.idle >= s.set.UnprotectAfter && !s.now.Before(s.protectAt):
 		return s.known(monUnprotect)
+	case s.ill.refused() && s.ill.lasted >= sharedAfter && !s.now.Before(s.init.at):
+		return monInit
 	case s.ill.due(s.now) && !busy: // jobs that run are run to their end
 		return s.known(illLook)
 	case s.wantsToLeave():
@@ -229,6 +240,11 @@ func (s *Monitor) got(r Result) {
 		s.revived = s.now
 		s.say(Warn, "started gitlab-runner", "it did not run, though this instance is registered and stays")
 		s.rest()
+	case monInit:
+		s.startedInit()
+	case monUnrefuse:
+		s.flags.Refused = false
+		s.goTo(monAct)
 	case monHold:
 		s.goTo(monHoldHUP)
 	case monHoldHUP:
@@ -245,6 +261,9 @@ func (s *Monitor) gotFlags(f fleet.Flags) {
 	s.flags = f
 	if !s.seen && f.Protected { // an earlier run of this machine set it
 		s.protected, s.unsure = true, true
+	}
+	if f.Registered && !was.Registered {
+		s.init = reinit{}
 	}
 	switch {
 	case f.Notice != nil: // the drain owns the runner now
@@ -357,6 +376,11 @@ func (s *Monitor) failed(f *fleet.Failure) {
 		s.protectAt, s.leave.again = s.now.Add(protectAgain), s.now.Add(protectAgain)
 		s.ill.next = s.now.Add(protectAgain)
 		s.rest()
+	case monUnrefuse:
+		s.fails(Warn, "trying again", f)
+		s.rest()
+	case monInit:
+		s.failedToStartInit(f)
 	case monUnit, monRevive:
 		s.revived = s.now
 		s.fails(Warn, "cannot start gitlab-runner, trying again", f)

@@ -55,9 +55,9 @@ const (
 	// freshMost bounds the wait for the next look where readings are fresh: those
 	// that were pending may be busy by then, and the same queue needs more.
 	freshMost = time.Minute
-	// blindMost bounds it where nothing is known of the queue, in times of
-	// ScaleUpSettings.BlindAfter.
-	blindMost = 12
+	// lookFirst and blindMost bound it where nothing is known of the queue.
+	lookFirst = 10 * time.Second
+	blindMost = 2 * time.Minute
 	// lookForgotten is when a look says nothing more of how often to look.
 	lookForgotten = 5 * time.Minute
 )
@@ -284,8 +284,8 @@ func (s *ScaleUp) sayMax() {
 // longer each time that it led to nothing, so that a group at its maximum, or one
 // that has asked for enough, is not asked with each job that its instances take.
 func (s *ScaleUp) looked(bears int) {
-	wait := min(2*s.look.Wait, blindMost*s.set.BlindAfter)
-	if s.raise.Needed || wait == 0 {
+	wait := min(max(2*s.look.Wait, lookFirst), blindMost)
+	if s.raise.Needed {
 		wait = s.set.BlindAfter
 	}
 	s.look = Look{At: s.now, Wait: wait, Bears: bears}

@@ -138,6 +138,8 @@ func (i *instance) setFlag(a life.SetFlag) {
 		f.Protected = a.On
 	case life.FlagUnable:
 		f.Unable = a.On
+	case life.FlagRefused:
+		f.Refused = a.On
 	case life.FlagNotice:
 		f.Notice = nil
 	}

@@ -103,7 +103,7 @@ func (s *setup) drawWork(d *dice) {
 func (s *setup) initSettings(seed uint64) life.InitSettings {
 	return life.InitSettings{
 		Mode: s.mode, URL: gitlabURL, Token: secretRef, Runner: fleet.NewRunner{Type: "group_type", GroupID: 7, Tags: []string{"ci"}, RunUntagged: true},
-		Timeout: 5 * time.Minute, Patience: 10 * time.Minute, Seed: seed,
+		Timeout: 5 * time.Minute, Patience: 48 * time.Hour, Seed: seed,
 	}
 }
 

@@ -1,0 +1,75 @@
+package life
+
+import (
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+)
+
+// reinit is when Monitor runs init once more. What GitLab refuses may have been
+// mended since: the token rotated and the new one stored, the secret's policy put
+// right, or this runner deleted by hand, which a new one makes good. Init finds out,
+// and changes nothing where it is refused again.
+type reinit struct {
+	at   time.Time // not before
+	wait time.Duration
+	// needless: GitLab answers the runner's polls. A refusal that init marked before
+	// is over, and the next one is news.
+	needless bool
+}
+
+const (
+	// reinitFirst and reinitMost bound the pauses between two runs of init: five
+	// calls each, for as long as nobody mends it.
+	reinitFirst = 5 * time.Minute
+	reinitMost  = 10 * time.Minute
+	// reinitTakes is how long one takes: it writes config.toml, and to leave takes
+	// sections out of it.
+	reinitTakes = time.Minute
+)
+
+// refusedInit is an instance that is not registered, and whose init has left word
+// that it was refused.
+func (s *Monitor) refusedInit() {
+	switch {
+	case !s.flags.Refused:
+		s.init = reinit{}
+	case s.init.wait == 0: // it has just been refused
+		s.nextInit()
+	case !s.now.Before(s.init.at):
+		s.goTo(monInit)
+		return
+	}
+	s.rest()
+}
+
+func (s *Monitor) startedInit() {
+	level := Info
+	if s.init.wait > 0 {
+		level = Debug
+	}
+	why := s.ill.why
+	if why == "" {
+		why = "it was refused, which may have been mended"
+	}
+	s.say(level, "start "+UnitInit+" again", why, fleet.Reason("it takes a new token up, or registers anew; nothing else is touched"))
+	s.nextInit()
+	s.leave.again = s.now.Add(reinitTakes)
+	s.rest()
+}
+
+// failedToStartInit leaves said as it is: this fails again and again beside what
+// else does.
+func (s *Monitor) failedToStartInit(f *fleet.Failure) {
+	if s.init.wait == 0 {
+		s.out = append(s.out, Say{Level: Warn, Decision: fleet.Decision{Verb: s.verb, Action: "cannot start " + UnitInit + ", trying again"}, Err: f})
+	}
+	s.nextInit()
+	s.rest()
+}
+
+// nextInit plans the next run, later each time.
+func (s *Monitor) nextInit() {
+	s.init.wait = min(max(2*s.init.wait, reinitFirst), reinitMost)
+	s.init.at = s.now.Add(s.init.wait - s.backoff.draw(s.init.wait/8))
+}

@@ -1,0 +1,89 @@
+package life_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/life"
+)
+
+// TestDeletedRunnerIsMadeAnew within minutes, with its jobs running on, and
+// nothing is replaced.
+func TestDeletedRunnerIsMadeAnew(t *testing.T) {
+	s := pinned(t, fleet.ModeCreate)
+	s.group.Max = 2
+	s.proc.arrive(time.Hour)
+	s.run(30 * time.Second)
+	clear(s.gitlab.runners)
+	s.run(5 * time.Minute)
+	if len(s.gitlab.runners) != 1 || len(s.proc.jobs) != 1 || s.count("SetUnhealthy") != 0 || s.saidAt(life.Error, "") != 0 {
+		t.Errorf("%d runners, %d jobs, reported %d times, %d errors", len(s.gitlab.runners), len(s.proc.jobs), s.count("SetUnhealthy"), s.saidAt(life.Error, ""))
+	}
+	s.proc.arrive(time.Minute)
+	s.run(time.Hour)
+	if len(s.proc.finished) != 2 || s.count("CreateRunner") != 1 || s.count("StopUnit") != 0 {
+		t.Errorf("finished %v, %d runners made", s.proc.finished, s.count("CreateRunner"))
+	}
+}
+
+// TestRotatedTokenIsTakenUp from the secret store when it stands there, without
+// a replacement, and said once as an error.
+func TestRotatedTokenIsTakenUp(t *testing.T) {
+	s, set := inMode(t, fleet.ModeToken, 1)
+	set.monitor.Mode = fleet.ModeToken
+	s.startWith(life.UnitInit, set)
+	s.runUntil(time.Minute, func() bool { return len(s.exits) > 0 })
+	s.group.Desired, s.group.Min = 2, 2
+	s.group.Instances = append(s.group.Instances, member("i-z", true))
+	s.startWith(life.UnitMonitor, set)
+	s.run(30 * time.Second)
+	s.forget()
+	for _, r := range s.gitlab.runners {
+		r.token = "glrt-new"
+	}
+	s.run(3 * time.Hour)
+	if n := s.saidAt(life.Error, ""); n != 1 || s.count("SetUnhealthy") != 0 || s.calls["aws"] > 3*6*4 || !s.files.flags.Registered {
+		t.Errorf("%d errors, reported %d times, %d calls to AWS, flags %+v", n, s.count("SetUnhealthy"), s.calls["aws"], s.files.flags)
+	}
+	s.secret = "glrt-new"
+	s.run(11 * time.Minute)
+	if s.files.flags.Refused || s.saidAt(life.Info, "can get jobs again") != 1 {
+		t.Errorf("flags %+v; not taken up", s.files.flags)
+	}
+	mustWork(t, s, "after the new token")
+}
+
+// TestRefusedInitIsRunAgain where no hook waits: after a reboot, or in a group that
+// has none. Nothing is undone, it is said once, and mends by itself.
+func TestRefusedInitIsRunAgain(t *testing.T) {
+	for _, mode := range []fleet.Mode{fleet.ModeToken, fleet.ModeCreate} {
+		s, set := inMode(t, mode, 1)
+		set.monitor.Mode = mode
+		s.hooks, s.launch.open = s.hooks[1:], false
+		s.me().State, s.group.Min = fleet.InService, 1
+		auth := s.gitlab.auth
+		for _, r := range s.gitlab.runners {
+			r.token = "glrt-other"
+		}
+		s.gitlab.auth = "another"
+		s.startWith(life.UnitInit, set)
+		s.startWith(life.UnitMonitor, set)
+		s.run(24 * time.Hour)
+		if n := s.saidAt(life.Error, ""); n != 1 || !s.files.flags.Refused || s.files.flags.Unable || s.count("SetUnhealthy") != 0 {
+			t.Errorf("%s: %d errors, flags %+v, reported %d times", mode, n, s.files.flags, s.count("SetUnhealthy"))
+		}
+		if s.calls["aws"] > 24*6*4+10 {
+			t.Errorf("%s: %d calls to AWS", mode, s.calls["aws"])
+		}
+		s.gitlab.auth = auth
+		for _, r := range s.gitlab.runners {
+			r.token = s.secret
+		}
+		s.run(12 * time.Minute)
+		if s.files.flags.Refused || !s.files.flags.Registered {
+			t.Errorf("%s: flags %+v after it was mended", mode, s.files.flags)
+		}
+		mustWork(t, s, string(mode))
+	}
+}
