@@ -110,12 +110,8 @@ func (l *loop) canPoll(i *instance, all bool) bool {
 	return able > 0 && (!all || able == len(i.runner.sections))
 }
 
-// sharedIllness tells whether the reason is GitLab's, the token's or the
-// operator's.
+// sharedIllness tells whether the reason is GitLab's.
 func (l *loop) sharedIllness(i *instance) bool {
-	if l.tokenEver && (i.refused || l.mode == fleet.ModeToken && i.runner.state == runnerActive) {
-		return true
-	}
 	for _, s := range i.runner.sections { // disabled for an hour, and its token is good
 		if s.disabledUntil > l.at && l.knows(s.token) {
 			return true
@@ -143,7 +139,7 @@ func (l *loop) lookAtQueue() {
 		return
 	}
 	g := l.world.Groups(l.now, groupName)[0]
-	if g.Desired >= g.Max || l.mode == fleet.ModeToken && l.tokenEver { // those that have the old token look idle, and take nothing
+	if g.Desired >= g.Max {
 		return
 	}
 	saturated := 0
