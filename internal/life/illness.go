@@ -189,6 +189,7 @@ func (s *Monitor) sick(why fleet.Reason, own bool) {
 	if own && !s.ill.own { // an hour without GitLab is no part of an illness of one's own
 		s.ill.lasted = 0
 	}
+	s.init.needless = false
 	s.ill.why, s.ill.own, s.ill.after = why, own, s.set.UnhealthyAfter
 }
 

@@ -115,7 +115,11 @@ func (s *Init) failedRegister(f *fleet.Failure) {
 	case waited >= patience:
 		s.giveUp(f, Refused, false)
 	default:
-		s.fails(s.refusalLevel(), fmt.Sprintf("cannot register; trying again until %s after launch", patience), f)
+		level := s.refusalLevel()
+		if !s.hook.waiting { // it may not begin to: then it is said otherwise
+			level = Debug
+		}
+		s.fails(level, fmt.Sprintf("cannot register; trying again until %s after launch", patience), f)
 		pause := min(max(waited/10, refusedPause), refusedMost)
 		s.phase, s.notBefore = initSecret, s.now.Add(min(pause, patience-waited)) // read the secret anew: it may have been mended there
 	}

@@ -27,6 +27,25 @@ func TestDeletedRunnerIsMadeAnew(t *testing.T) {
 	}
 }
 
+// TestRefusalIsSaidOnce where the token that makes runners is revoked and this
+// runner is deleted: the whole fleet is refused alike, and nothing is replaced.
+func TestRefusalIsSaidOnce(t *testing.T) {
+	s := pinned(t, fleet.ModeCreate)
+	s.run(2 * time.Minute)
+	clear(s.gitlab.runners)
+	s.gitlab.auth = "another"
+	s.run(24 * time.Hour)
+	if n := s.saidAt(life.Error, ""); n != 1 || s.count("SetUnhealthy") != 0 || !s.files.flags.Refused {
+		t.Errorf("%d errors, reported %d times, flags %+v", n, s.count("SetUnhealthy"), s.files.flags)
+	}
+	s.gitlab.auth = s.secret
+	s.run(12 * time.Minute)
+	mustWork(t, s, "mended")
+	if len(s.gitlab.runners) != 1 || s.files.flags.Refused {
+		t.Errorf("%d runners, flags %+v", len(s.gitlab.runners), s.files.flags)
+	}
+}
+
 // TestRotatedTokenIsTakenUp from the secret store when it stands there, without
 // a replacement, and said once as an error.
 func TestRotatedTokenIsTakenUp(t *testing.T) {
