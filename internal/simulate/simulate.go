@@ -90,9 +90,14 @@ type loop struct {
 
 // newLoop makes the world of a schedule.
 func newLoop(s Schedule, o Options, h Host, length time.Duration) *loop {
+	return newLoopOf(fleetOf(s.Seed), s, o, h, length)
+}
+
+// newLoopOf makes the world of a schedule for another fleet than its seed's.
+func newLoopOf(fleet setup, s Schedule, o Options, h Host, length time.Duration) *loop {
 	l := &loop{
 		host:  h,
-		setup: fleetOf(s.Seed), seed: mix(s.Seed), schedule: s, now: epoch,
+		setup: fleet, seed: mix(s.Seed), schedule: s, now: epoch,
 		byID: map[string]*instance{}, bySystem: map[string]*instance{}, armed: map[int][]*armed{},
 		work: make([]work, 1), jobs: make([]*job, 1),
 	}
