@@ -292,9 +292,14 @@ func (s *Monitor) gotFlags(f fleet.Flags) {
 	}
 }
 
-// forget drops what was counted: after a spell in Standby it says nothing.
+// forget drops what was counted: after a spell without sections it says nothing.
+// That GitLab refuses the runner it still does: three refusals have the runner
+// silent for an hour, whatever is done to its configuration meanwhile.
 func (s *Monitor) forget() {
-	s.idle, s.seen, s.saturated, s.ill = 0, false, false, illness{}
+	s.idle, s.seen, s.saturated = 0, false, false
+	if !s.ill.refused() {
+		s.ill = illness{}
+	}
 	s.looked = s.now
 }
 

@@ -106,3 +106,32 @@ func TestRefusedInitIsRunAgain(t *testing.T) {
 		mustWork(t, s, string(mode))
 	}
 }
+
+// TestRefusalOutlivesALeaveThatWasUndone: with the sections taken out and put back
+// the runner is as silent as before, and says nothing of it for an hour.
+func TestRefusalOutlivesALeaveThatWasUndone(t *testing.T) {
+	s, set := inMode(t, fleet.ModeToken, 1)
+	set.monitor.Mode = fleet.ModeToken
+	s.startWith(life.UnitInit, set)
+	s.runUntil(time.Minute, func() bool { return len(s.exits) > 0 })
+	s.group.Desired, s.group.Min = 2, 1
+	s.group.Instances = append(s.group.Instances, member("i-z", true))
+	s.startWith(life.UnitMonitor, set)
+	s.run(30 * time.Second)
+	s.forget()
+	for _, r := range s.gitlab.runners {
+		r.token = "glrt-new"
+	}
+	s.runUntil(10*time.Minute, func() bool { return s.count("HoldRunner") > 0 })
+	s.group.Min = 2 // the second look finds no room
+	s.run(time.Minute)
+	if s.count("ResumeRunner") == 0 {
+		t.Fatal("the leave was not undone")
+	}
+	s.secret = "glrt-new"
+	s.run(11 * time.Minute)
+	if s.saidAt(life.Info, "can get jobs again") != 1 {
+		t.Error("the refusal was forgotten: not taken up")
+	}
+	mustWork(t, s, "after the new token")
+}
