@@ -173,8 +173,6 @@ func (s *Monitor) setProtection(on bool) Action {
 func (s *Monitor) choose() phase {
 	busy := s.last.Running() > 0
 	switch {
-	case s.flags.Refused && s.init.needless:
-		return monUnrefuse
 	case s.saturated && s.scaledAt.IsZero():
 		return monScaleUp
 	case s.saturated && s.now.Sub(s.scaledAt) >= s.scaleWait:
@@ -183,10 +181,12 @@ func (s *Monitor) choose() phase {
 		return s.known(monMark)
 	case !busy && s.protected && s.idle >= s.set.UnprotectAfter && !s.now.Before(s.protectAt):
 		return s.known(monUnprotect)
-	case s.ill.refused() && s.ill.lasted >= sharedAfter && !s.now.Before(s.init.at):
-		return monInit
 	case s.ill.due(s.now) && !busy: // jobs that run are run to their end
 		return s.known(illLook)
+	case s.ill.refused() && s.ill.lasted >= sharedAfter && !s.now.Before(s.init.at):
+		return monInit
+	case s.flags.Refused && s.init.needless:
+		return monUnrefuse
 	case s.wantsToLeave():
 		return s.known(leaveLook)
 	}
@@ -261,9 +261,6 @@ func (s *Monitor) gotFlags(f fleet.Flags) {
 	s.flags = f
 	if !s.seen && f.Protected { // an earlier run of this machine set it
 		s.protected, s.unsure = true, true
-	}
-	if f.Registered && !was.Registered {
-		s.init = reinit{}
 	}
 	switch {
 	case f.Notice != nil: // the drain owns the runner now
