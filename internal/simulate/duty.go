@@ -188,10 +188,11 @@ func (l *loop) lookAtDutiesOf(i *instance, v view) {
 }
 
 // lookAtCalls holds an instance with nothing to do to promise 5: it asks neither
-// AWS nor GitLab for anything, but for whether it may leave, ever more seldom.
+// AWS nor GitLab for anything, but for whether it may leave, ever more seldom. One
+// of whose runners was deleted makes it anew, which is something.
 func (l *loop) lookAtCalls(i *instance) {
 	calls := i.callsAWS + i.callsGitLab
-	busy := len(i.runner.jobs) > 0 || l.at-max(i.jobAt, i.targetAt) <= lookPeriod || !i.stays() || !l.works(i) || !i.flags.Registered
+	busy := len(i.runner.jobs) > 0 || l.at-max(i.jobAt, i.targetAt) <= lookPeriod || !i.stays() || !l.works(i) || !l.canPoll(i, true) || !i.flags.Registered
 	if busy || len(l.windows) > 0 || i.hurtSince(l.at-lookPeriod) > 0 || l.troubled() {
 		i.restAt, i.restCalls = l.at, calls
 		return
