@@ -48,6 +48,7 @@ func (l *loop) doGitLab(p *process, a life.Action) (any, error) {
 	w.CountCall("gitlab", nameOf(a))
 	switch a := a.(type) {
 	case life.CreateRunner:
+		l.registersOnce(p)
 		t, err := w.CreateRunner(l.now, a.Auth.Reveal(), newRunner(a.Runner))
 		return fleet.RegisteredRunner{ID: t.ID, Token: fleet.NewToken(t.Token)}, err
 	case life.RegisterRunner:
@@ -70,6 +71,9 @@ func (l *loop) doGitLab(p *process, a life.Action) (any, error) {
 		return fleet.RegisteredRunner{ID: t.ID, Token: fleet.NewToken(t.Token)}, err
 	case life.DeleteRunner:
 		l.unregisters(p)
+		if l.mode == fleet.ModeToken {
+			l.breaks("ghost", "i%02d deletes the runner that all share", p.in.number)
+		}
 		return nil, w.UnregisterRunner(l.now, a.Token.Reveal())
 	case life.DeleteManager:
 		l.unregisters(p)

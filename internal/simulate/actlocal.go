@@ -109,10 +109,12 @@ func (l *loop) writeFile(p *process, a life.Action) {
 		i.runner.configChanged()
 	case life.HoldRunner:
 		if len(i.disk) > 0 {
+			i.heldAt = l.at
 			i.aside, i.disk = i.disk, nil
 			i.runner.configChanged()
 		}
 	case life.ResumeRunner:
+		i.resumes(p)
 		if i.aside != nil {
 			if len(i.disk) == 0 {
 				i.disk = i.aside
@@ -182,9 +184,7 @@ func (l *loop) changeUnit(p *process, a life.Action) *fleet.Failure {
 		i.unitNamed(a.Unit).start()
 	case life.StopUnit:
 		if a.Unit == life.UnitRunner {
-			if p.verb == "monitor" {
-				i.leavingStop()
-			}
+			i.stopsRunner(p)
 			i.runner.stop()
 			return nil
 		}

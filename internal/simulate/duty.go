@@ -64,6 +64,8 @@ var (
 var (
 	// needsMachine is for what a process can do by itself.
 	needsMachine = needs{classes: []class{local, units, metadata, writes}, kinds: append([]Kind{MetadataSick, DiskFull}, machineKinds...)}
+	// needsHold is for letting polls end: their end is seen on the metrics' page.
+	needsHold = needs{classes: []class{local, units, writes}, kinds: append([]Kind{DiskFull, RunnerMute}, machineKinds...)}
 	// needsReport is for the jobs of an instance that EC2 takes: the notice must be
 	// read and written, the runner told, GitLab there to hear of it. Auto Scaling
 	// being away is no excuse.

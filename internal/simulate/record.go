@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -77,6 +78,7 @@ type instanceRecord struct {
 	kept         time.Duration     // it was idle while the group was at its minimum
 	targetAt     time.Duration     // its lifecycle changed
 	beatAt       time.Duration     // a heartbeat was asked for
+	heldAt       time.Duration     // the sections were taken out
 	restAt       time.Duration     // since when nothing happens
 	restCalls    int               // until then
 }
@@ -447,13 +449,40 @@ func (l *loop) condemns(p *process, a life.SetUnhealthy) error {
 	return err
 }
 
-// leavingStop: a leaving instance stops its runner.
-func (i *instance) leavingStop() {
-	for _, s := range i.runner.sections {
-		if s.inFlight && i.runner.state == runnerActive {
-			i.l.breaks("leave", "i%02d stops its runner with a poll in flight, to leave", i.number)
+// stopsRunner: a job that GitLab hands to a poll that is cancelled would hang. So
+// one that leaves, or is drained with time, lets its polls in flight end first.
+func (i *instance) stopsRunner(p *process) {
+	l := i.l
+	inFlight := slices.ContainsFunc(i.runner.sections, func(s *section) bool { return s.inFlight })
+	switch {
+	case i.runner.state != runnerActive || i.runner.quitting || !inFlight:
+	case p.verb == "monitor":
+		l.breaks("leave", "i%02d stops its runner with a poll in flight, to leave", i.number)
+	case p.verb == "unregister" && i.down == fleet.NotGoingDown && i.spotDeadline == 0 && l.at-i.noticeAt < time.Hour &&
+		(i.heldAt < i.noticeAt-holdTimeout || l.at-i.heldAt < holdTimeout-5*time.Second) && !needsHold.hitSince(i, i.noticeAt-time.Minute):
+		l.breaks("notice", "i%02d has the time, and stops its runner with a poll in flight", i.number)
+	}
+}
+
+// resumes: a notice leaves the runner to the drain.
+func (i *instance) resumes(p *process) {
+	if l := i.l; p.verb == "monitor" && i.flags.Notice != nil && l.at-i.noticeAt > actionTimeout+5*time.Second {
+		l.breaks("notice", "i%02d is to go, and its monitor puts the runner's sections back", i.number)
+	}
+}
+
+// registersOnce: what is on disk, and known to GitLab, is not made again.
+func (l *loop) registersOnce(p *process) {
+	i := p.in
+	if i.reg == nil || len(i.reg.Runners) < l.sections {
+		return
+	}
+	for _, r := range i.reg.Runners {
+		if !l.knows(r.Token.Reveal()) {
+			return
 		}
 	}
+	l.breaks("ghost", "i%02d makes one more runner though it has its %d on disk", i.number, l.sections)
 }
 
 func (l *loop) completes(p *process, a life.CompleteHook) error {

@@ -110,7 +110,7 @@ func (s *setup) initSettings(seed uint64) life.InitSettings {
 func (s *setup) monitorSettings(seed uint64) life.MonitorSettings {
 	return life.MonitorSettings{
 		Mode: s.mode, Period: 10 * time.Second, SaturatedPeriod: 3 * time.Second, IdleThreshold: idleThreshold,
-		UnprotectAfter: 60 * time.Second, HoldTimeout: 60 * time.Second, UnhealthyAfter: unhealthyAfter, Seed: seed,
+		UnprotectAfter: 60 * time.Second, HoldTimeout: holdTimeout, UnhealthyAfter: unhealthyAfter, Seed: seed,
 	}
 }
 
@@ -118,7 +118,7 @@ const unhealthyAfter = 15 * time.Minute
 
 func (s *setup) unregisterSettings(seed uint64, shutdown bool) life.UnregisterSettings {
 	return life.UnregisterSettings{
-		Margin: margin, HoldTimeout: 60 * time.Second, KillAfter: killAfter, GitLabTimeout: 5 * time.Minute,
+		Margin: margin, HoldTimeout: holdTimeout, KillAfter: killAfter, GitLabTimeout: 5 * time.Minute,
 		RebootTimeout: rebootTimeout, PowerOffTimeout: powerOffTimeout, Shutdown: shutdown, Seed: seed,
 	}
 }
@@ -126,6 +126,7 @@ func (s *setup) unregisterSettings(seed uint64, shutdown bool) life.UnregisterSe
 const (
 	margin          = 15 * time.Second
 	killAfter       = 3 * time.Second
+	holdTimeout     = 60 * time.Second
 	idleThreshold   = 180 * time.Second
 	rebootTimeout   = 25 * time.Minute
 	powerOffTimeout = 100 * time.Second

@@ -119,7 +119,7 @@ func (p *process) has(a life.Action, f *fleet.Failure) {
 		p.fails(a)
 		return
 	}
-	if worthALine(a) && !(p.verb == "init" && p.in.flags.Registered == false && p.complained) { // what init undoes it has told of
+	if worthALine(a) && !(p.verb == "init" && !p.in.flags.Registered && p.complained) { // what init undoes it has told of
 		p.owesLine = nameOf(a)
 	}
 	if t, ok := a.(life.TerminateSelf); ok && !t.Decrement {

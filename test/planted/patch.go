@@ -98,7 +98,7 @@ func (p patch) apply(dir string) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", p.name, err)
 		}
-		if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o700), os.WriteFile(to, text, 0o600)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o700), os.WriteFile(to, text, 0o600)); err != nil { //nolint:gosec // our own files
 			return "", err
 		}
 		replace[filepath.Join(from, file)] = to
