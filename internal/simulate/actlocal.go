@@ -108,8 +108,8 @@ func (l *loop) writeFile(p *process, a life.Action) {
 		i.aside = nil
 		i.runner.configChanged()
 	case life.HoldRunner:
+		i.heldAt = l.at
 		if len(i.disk) > 0 {
-			i.heldAt = l.at
 			i.aside, i.disk = i.disk, nil
 			i.runner.configChanged()
 		}

@@ -204,7 +204,7 @@ func (l *loop) lookAtCalls(i *instance) {
 		i.restCalls = calls
 		return
 	}
-	if n := calls - i.restCalls; n > 2+int(rest/(6*time.Minute)) {
+	if n := calls - i.restCalls; n > 6+int(rest/(5*time.Minute)) {
 		l.breaks("quiet", "i%02d has made %d calls in %s with nothing happening", i.number, n, rest)
 		i.restAt = l.at + 10*time.Hour
 	}

@@ -98,6 +98,7 @@ func (l *loop) hitBy(f *Fault, p *process, what string) {
 	p.in.hurt(l.at, classOf(p.action), f.Kind)
 	if _, ok := p.action.(life.CreateRunner); ok && (f.Kind == KillAfter || f.Kind == AnswerLost) {
 		p.in.orphans++
+		p.in.orphanAt = l.at
 	}
 }
 

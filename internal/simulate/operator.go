@@ -185,6 +185,10 @@ func (l *loop) byHand(f *Fault, i *instance) {
 		id = i.id
 	}
 	switch f.Kind {
+	case DesiredZero, BoundsChange, ScaleInByHand:
+		l.calmAt = l.at
+	}
+	switch f.Kind {
 	case DesiredZero:
 		zero := 0
 		if w.UpdateGroup(l.now, groupName, world.GroupUpdate{Min: &zero, Desired: &zero}) == nil {
@@ -233,6 +237,7 @@ func (l *loop) hitGroup(f *Fault, changed bool) {
 
 func (l *loop) setBounds(low, high int) {
 	l.moved = true
+	l.calmAt = l.at // until then nobody could grow the group, or it was too small to tell of its queue
 	_ = l.world.UpdateGroup(l.now, groupName, world.GroupUpdate{Min: &low, Max: &high})
 }
 

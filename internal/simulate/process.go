@@ -102,6 +102,9 @@ func (l *loop) number() uint64 { return of(l.seed, 3, 0, 0) }
 func (p *process) gone() {
 	p.gen++
 	p.exited = true
+	if p.unsaved > 0 {
+		p.in.orphanAt = p.in.l.at
+	}
 	p.in.orphans += p.unsaved
 	p.unsaved = 0
 	if h := p.in.l.host; h != nil {
@@ -221,8 +224,11 @@ func (l *loop) ask(p *process, a life.Action) {
 
 // spun counts the actions of a second.
 func (l *loop) spun(p *process, a life.Action) {
-	if _, ok := a.(life.Heartbeat); ok {
+	switch a.(type) {
+	case life.Heartbeat:
 		p.in.beatAt = l.at
+	case life.FindRunners:
+		p.in.searchedAt = l.at
 	}
 	if second := l.at / time.Second; second != p.second {
 		p.second, p.actions = second, 0

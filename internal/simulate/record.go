@@ -79,6 +79,8 @@ type instanceRecord struct {
 	targetAt     time.Duration     // its lifecycle changed
 	beatAt       time.Duration     // a heartbeat was asked for
 	heldAt       time.Duration     // the sections were taken out
+	orphanAt     time.Duration     // a runner was made whose answer no process was told
+	searchedAt   time.Duration     // for such a one
 	restAt       time.Duration     // since when nothing happens
 	restCalls    int               // until then
 }
@@ -356,7 +358,7 @@ func (l *loop) protects(p *process, a life.SetProtection) error {
 		switch {
 		case r.busySince > 0 && r.busySince < p.obsAt:
 			l.breaks("protection", "i%02d clears its protection while a job runs", p.in.number)
-		case r.idleSince > 0 && r.idleSince < p.obsAt && p.obsAt-r.idleSince < 45*time.Second:
+		case r.idleSince > 0 && r.idleSince < p.obsAt && p.obsAt-r.idleSince < unprotectAfter-p.in.uncounted():
 			l.breaks("protection", "i%02d clears its protection %s after its last job", p.in.number, p.obsAt-r.idleSince)
 		}
 	}
@@ -390,7 +392,7 @@ func (l *loop) terminates(p *process, a life.TerminateSelf) error {
 			l.breaks("leave", "i%02d leaves though it has read desired %d, minimum %d", i.number, g.Desired, g.Min)
 		case g.Desired < members:
 			l.breaks("leave", "i%02d leaves though it has read desired %d of %d members: the group is to choose", i.number, g.Desired, members)
-		case i.jobAt > 0 && p.heldAt-i.jobAt < idleThreshold-15*time.Second:
+		case i.jobAt > 0 && p.heldAt-i.jobAt < idleThreshold-i.uncounted():
 			l.breaks("leave", "i%02d leaves, and held its runner %s after its last job", i.number, p.heldAt-i.jobAt)
 		case i.flags.Notice != nil && l.at-i.noticeAt > 20*time.Second:
 			l.breaks("leave", "i%02d leaves though it is to go by a notice", i.number)
@@ -403,6 +405,16 @@ func (l *loop) terminates(p *process, a life.TerminateSelf) error {
 	})
 	l.moved = true
 	return err
+}
+
+// uncounted is how much of what a monitor counts as idle may lie before the end of
+// the last job: one look and its answer, or, where looks were slow, as many as it
+// counts at most.
+func (i *instance) uncounted() time.Duration {
+	if i.hurtSince(i.l.at-5*time.Minute) > 0 {
+		return 35 * time.Second
+	}
+	return 15 * time.Second
 }
 
 // replaces: terminating without decrement is for an instance that EC2 takes, and
@@ -474,6 +486,9 @@ func (i *instance) resumes(p *process) {
 // registersOnce: what is on disk, and known to GitLab, is not made again.
 func (l *loop) registersOnce(p *process) {
 	i := p.in
+	if i.orphanAt > 0 && i.orphanAt < l.at && i.searchedAt < i.orphanAt {
+		l.breaks("ghost", "i%02d makes one more runner without having looked for the one that was lost", i.number)
+	}
 	if i.reg == nil || len(i.reg.Runners) < l.sections {
 		return
 	}

@@ -110,7 +110,7 @@ func (s *setup) initSettings(seed uint64) life.InitSettings {
 func (s *setup) monitorSettings(seed uint64) life.MonitorSettings {
 	return life.MonitorSettings{
 		Mode: s.mode, Period: 10 * time.Second, SaturatedPeriod: 3 * time.Second, IdleThreshold: idleThreshold,
-		UnprotectAfter: 60 * time.Second, HoldTimeout: holdTimeout, UnhealthyAfter: unhealthyAfter, Seed: seed,
+		UnprotectAfter: unprotectAfter, HoldTimeout: holdTimeout, UnhealthyAfter: unhealthyAfter, Seed: seed,
 	}
 }
 
@@ -127,6 +127,7 @@ const (
 	margin          = 15 * time.Second
 	killAfter       = 3 * time.Second
 	holdTimeout     = 60 * time.Second
+	unprotectAfter  = 60 * time.Second
 	idleThreshold   = 180 * time.Second
 	rebootTimeout   = 25 * time.Minute
 	powerOffTimeout = 100 * time.Second
