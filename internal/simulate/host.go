@@ -141,43 +141,39 @@ const (
 // Section is one [[runners]] section of an instance's config.toml.
 type Section struct{ Name, Token string }
 
-// Disk is what an instance's files say to others than Shoal: systemd's conditions
-// and gitlab-runner read them.
+// Disk is what an instance's files say: systemd's conditions and gitlab-runner read
+// them, and so does the judge. Moments are the wall clock's.
 type Disk struct {
-	Notice     *fleet.Notice
-	Registered bool
-	Warmed     bool
-	Sections   []Section
+	Flags        fleet.Flags
+	Registration *fleet.Registration
+	Sections     []Section // of config.toml
+	Held         []Section // of the copy beside it, when they were taken out
 }
 
 // Wrote tells what a process's instance has on its disk, after an action that may
-// have changed it.
+// have changed it and when the process begins. A machine that is off tells nothing.
 func (p *Process) Wrote(d Disk) {
 	i := p.in
-	if d.Notice != nil && i.flags.Notice == nil {
-		i.noticeAt, i.noticeKind = i.l.at, d.Notice.Kind
-	}
-	i.flags.Notice, i.flags.Registered, i.flags.Warmed = d.Notice, d.Registered, d.Warmed
-	if i.sameSections(d.Sections) {
+	if !i.up {
 		return
 	}
-	i.disk = nil
-	for _, s := range d.Sections {
-		i.disk = append(i.disk, configured{name: s.Name, token: fleet.NewToken(s.Token)})
+	if d.Flags.Notice != nil && i.flags.Notice == nil {
+		i.noticeAt, i.noticeKind = i.l.at, d.Flags.Notice.Kind
 	}
-	i.runner.configChanged()
+	i.flags, i.reg, i.aside = d.Flags, d.Registration, configuredOf(d.Held)
+	if disk := configuredOf(d.Sections); !slices.Equal(disk, i.disk) {
+		i.disk = disk
+		i.runner.configChanged()
+	}
+	i.changedFlags()
 }
 
-func (i *instance) sameSections(list []Section) bool {
-	if len(list) != len(i.disk) {
-		return false
+func configuredOf(list []Section) []configured {
+	var out []configured
+	for _, s := range list {
+		out = append(out, configured{name: s.Name, token: fleet.NewToken(s.Token)})
 	}
-	for n, s := range list {
-		if c := i.disk[n]; c.name != s.Name || c.token.Reveal() != s.Token {
-			return false
-		}
-	}
-	return true
+	return out
 }
 
 // Page is what gitlab-runner's metrics tell; Tokens are its sections' tokens, one

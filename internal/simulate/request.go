@@ -46,30 +46,36 @@ func (p *process) Arrives(serve func()) Fate {
 			return f
 		}
 	}
-	var stale *Fault
-	if h := p.hit; h != nil && (p.requests == 1 || !p.hurtOnce) {
-		switch h.Kind {
-		case KillAfter:
-		case Slow:
-			if p.requests == 1 {
-				l.strikesAction(p)
-				f.Lag += h.Amount
-			}
-		case StaleListing:
-			stale = h.Fault
-		case AnswerLost:
-			l.strikesAction(p)
-			f.Instead = AnswerLost
-		default:
-			l.strikesAction(p)
-			f.Instead, f.RetryAfter = h.Kind, h.Amount
-			return f
-		}
+	stale, effect := l.meets(p, &f)
+	if effect {
+		l.world.SetStaleness(l.age(p, stale))
+		l.passes(p, serve)
+		l.world.SetStaleness(0)
 	}
-	l.world.SetStaleness(l.age(p, stale))
-	l.passes(p, serve)
-	l.world.SetStaleness(0)
 	return f
+}
+
+// meets is what the fault at an action does to a request: the listing may be old,
+// and there may be no effect.
+func (l *loop) meets(p *process, f *Fate) (stale *Fault, effect bool) {
+	h := p.hit
+	if h == nil || h.Kind == KillAfter || p.requests > 1 && (p.hurtOnce || h.Kind == Slow) {
+		return nil, true
+	}
+	if h.Kind == StaleListing {
+		return h.Fault, true
+	}
+	l.strikesAction(p)
+	switch h.Kind {
+	case Slow:
+		f.Lag += h.Amount
+		return nil, true
+	case AnswerLost:
+		f.Instead = AnswerLost
+		return nil, true
+	}
+	f.Instead, f.RetryAfter = h.Kind, h.Amount
+	return nil, false
 }
 
 // strikesAction tells of a fault at an action, once.

@@ -2,7 +2,6 @@ package edges_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -14,8 +13,8 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/shoal-ci/shoal/internal/agent"
 	"github.com/shoal-ci/shoal/internal/fleet"
-	"github.com/shoal-ci/shoal/internal/life"
 	"github.com/shoal-ci/shoal/internal/runner"
 	"github.com/shoal-ci/shoal/internal/simulate"
 )
@@ -87,34 +86,20 @@ func (d disk) template() string { return filepath.Join(filepath.Dir(d.dir), "tem
 // none is a folder in which nothing can be written.
 func (d disk) none() string { return filepath.Join(d.dir, "file", "full") }
 
-// read is what systemd's conditions and gitlab-runner see.
+// read is what systemd's conditions, gitlab-runner and the judge see.
 func (d disk) read() (on simulate.Disk, err error) {
-	if on.Notice, err = d.notice(); err != nil {
-		return on, err
-	}
-	for flag, to := range map[life.Flag]*bool{life.FlagRegistered: &on.Registered, life.FlagWarmed: &on.Warmed} {
-		_, err := os.Stat(filepath.Join(d.run(), string(flag)))
-		*to = err == nil
-	}
-	on.Sections, err = d.sections()
-	return on, err
+	files := agent.Files{StateDir: d.state(), RunDir: d.run()}
+	var errs [4]error
+	on.Flags, errs[0] = files.Flags()
+	on.Registration, errs[1] = files.Registration()
+	on.Sections, errs[2] = sections(d.config())
+	on.Held, errs[3] = sections(filepath.Join(filepath.Dir(d.config()), ".config.toml.held"))
+	return on, errors.Join(errs[:]...)
 }
 
-func (d disk) notice() (*fleet.Notice, error) {
-	text, err := os.ReadFile(filepath.Join(d.run(), string(life.FlagNotice)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	var n fleet.Notice
-	if err == nil {
-		err = json.Unmarshal(text, &n)
-	}
-	return &n, err
-}
-
-// sections are config.toml's, as gitlab-runner reads them.
-func (d disk) sections() (list []simulate.Section, err error) {
-	text, err := os.ReadFile(d.config())
+// sections are those of a config.toml, as gitlab-runner reads them.
+func sections(path string) (list []simulate.Section, err error) {
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

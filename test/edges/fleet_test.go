@@ -32,14 +32,14 @@ type site struct {
 
 // live lives a schedule. It must be called in a bubble. bend may put another edge in
 // the place of one; nil leaves them.
-func live(t testing.TB, s simulate.Schedule, most time.Duration, log bool, bend func(*agent.Edges)) simulate.Result {
+func live(t testing.TB, s simulate.Schedule, most time.Duration, bend func(*agent.Edges)) simulate.Result {
 	time.Sleep(time.Until(simulate.Begins())) // bubbles begin in the year 2000
 	h := &site{
 		t: t, bend: bend, kick: make(chan struct{}, 1), runs: map[*simulate.Process]*run{},
 		params: map[string]string{}, disks: newDisks(t),
 	}
 	h.mu.Lock()
-	h.fleet = simulate.NewFleet(s, simulate.Options{Log: log}, h, most)
+	h.fleet = simulate.NewFleet(s, simulate.Options{Log: true}, h, most)
 	h.faces = emulator.Faces(emulator.Options{Parameters: h.params}, func(use func(*world.World, time.Time)) { h.fleet.World(use) })
 	h.disks.template(h.fleet.Template())
 	h.mu.Unlock()

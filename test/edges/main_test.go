@@ -7,10 +7,11 @@
 // gitlab-runner itself are those of the simulator.
 //
 // What runs at once is shuffled, so that a seed gives the same fleet and the same
-// faults but not the same life twice. A seed that breaks a promise prints itself:
+// faults but not the same life twice. Where a seed breaks a promise, its schedule and
+// the log of that very run are kept:
 //
 //	go test ./test/edges -run Fleets -v -seeds 300
-//	go test ./test/edges -run Fleets -v -from 17 -log
+//	go test ./test/edges -run Fleets -v -from 17 -count 10
 package edges_test
 
 import (
@@ -25,7 +26,7 @@ var (
 	seeds  = flag.Int("seeds", 0, "how many seeds to live; 0: those that every change is held against")
 	from   = flag.Uint64("from", 0, "the first seed; 0 with -seeds: one by the clock")
 	length = flag.Duration("length", 0, "how long each run is; 0: one in twelve two hours, the others 36 minutes")
-	toLog  = flag.Bool("log", false, "print the log of each fleet")
+	keep   = flag.String("out", "../../dist/soak", "where the schedule and the log of a run that breaks a promise are kept")
 )
 
 func TestMain(m *testing.M) {

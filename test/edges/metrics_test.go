@@ -41,46 +41,54 @@ func (s *series) add(labels string, v any) {
 // little more. It has runner_name on the series about jobs; those about requests
 // are one for each token.
 func metrics(p simulate.Page) string {
-	family := func(name, kind string) *series { return &series{name: "gitlab_runner_" + name, kind: kind} }
-	limit, jobs, total := family("limit", "gauge"), family("jobs", "gauge"), family("jobs_total", "counter")
+	state := "running"
+	if p.Draining {
+		state = "graceful-shutdown"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "# TYPE go_goroutines gauge\ngo_goroutines 17\n# TYPE gitlab_runner_concurrent gauge\ngitlab_runner_concurrent %d\n", p.Concurrent)
+	b.WriteString("# TYPE gitlab_runner_version_info gauge\ngitlab_runner_version_info{name=\"gitlab-runner\",version=\"19.4.0\"} 1\n")
+	fmt.Fprintf(&b, "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %v\n", p.StartedAt/1000)
+	fmt.Fprintf(&b, "# TYPE gitlab_runner_process_state_info gauge\ngitlab_runner_process_state_info{state=%q} 1\n", state)
+	for _, s := range append(jobs(p), requests(p)...) {
+		if len(s.lines) > 0 {
+			fmt.Fprintf(&b, "# TYPE %s %s\n%s", s.name, s.kind, strings.Join(s.lines, ""))
+		}
+	}
+	return b.String()
+}
+
+func family(name, kind string) *series { return &series{name: "gitlab_runner_" + name, kind: kind} }
+
+// jobs are the series about jobs.
+func jobs(p simulate.Page) []*series {
+	limit, running, total := family("limit", "gauge"), family("jobs", "gauge"), family("jobs_total", "counter")
 	size, waits := family("job_queue_size", "gauge"), family("job_queue_duration_seconds", "histogram")
 	for n, r := range p.Runners {
 		labels := jobLabels(p.Tokens[n], r.Name)
 		if !r.Removed {
 			limit.add(labels, r.Limit)
 		}
-		jobs.add(labels+`,state="idle",stage="idle",executor_stage="idle"`, 0)
+		running.add(labels+`,state="idle",stage="idle",executor_stage="idle"`, 0)
 		if r.Running > 0 {
-			jobs.add(labels+`,state="running",stage="step_script",executor_stage="prepare"`, r.Running)
+			running.add(labels+`,state="running",stage="step_script",executor_stage="prepare"`, r.Running)
 		}
 		total.add(labels, r.JobsTotal)
 		if r.QueueSize > 0 {
 			size.add(labels, r.QueueSize)
 		}
 		if r.QueueWaits > 0 {
-			labels += `,project_jobs_running="0"`
-			waits.lines = append(waits.lines,
-				fmt.Sprintf("%s_bucket{%s,le=\"+Inf\"} %d\n", waits.name, labels, r.QueueWaits),
-				fmt.Sprintf("%s_sum{%s} %v\n", waits.name, labels, r.QueueWaitSeconds),
-				fmt.Sprintf("%s_count{%s} %d\n", waits.name, labels, r.QueueWaits))
+			waits.histogram(labels+`,project_jobs_running="0"`, r.QueueWaits, r.QueueWaitSeconds)
 		}
 	}
-	inFlight, statuses := requests(p, family("request_concurrency", "gauge"), family("api_request_statuses_total", "counter"))
-	var b strings.Builder
-	fmt.Fprintf(&b, "# TYPE go_goroutines gauge\ngo_goroutines 17\n# TYPE gitlab_runner_concurrent gauge\ngitlab_runner_concurrent %d\n", p.Concurrent)
-	fmt.Fprintf(&b, "# TYPE gitlab_runner_version_info gauge\ngitlab_runner_version_info{name=\"gitlab-runner\",version=\"19.4.0\"} 1\n")
-	fmt.Fprintf(&b, "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %v\n", p.StartedAt/1000)
-	state := "running"
-	if p.Draining {
-		state = "graceful-shutdown"
-	}
-	fmt.Fprintf(&b, "# TYPE gitlab_runner_process_state_info gauge\ngitlab_runner_process_state_info{state=%q} 1\n", state)
-	for _, s := range []*series{limit, jobs, total, size, waits, inFlight, statuses} {
-		if len(s.lines) > 0 {
-			fmt.Fprintf(&b, "# TYPE %s %s\n%s", s.name, s.kind, strings.Join(s.lines, ""))
-		}
-	}
-	return b.String()
+	return []*series{limit, running, total, size, waits}
+}
+
+func (s *series) histogram(labels string, count uint64, sum float64) {
+	s.lines = append(s.lines,
+		fmt.Sprintf("%s_bucket{%s,le=\"+Inf\"} %d\n", s.name, labels, count),
+		fmt.Sprintf("%s_sum{%s} %v\n", s.name, labels, sum),
+		fmt.Sprintf("%s_count{%s} %d\n", s.name, labels, count))
 }
 
 // short is what the metrics show of a token.
@@ -98,7 +106,8 @@ func requestLabels(token string) string {
 }
 
 // requests are the series about polls, of which sections with one token share one.
-func requests(p simulate.Page, inFlight, statuses *series) (*series, *series) {
+func requests(p simulate.Page) []*series {
+	inFlight, statuses := family("request_concurrency", "gauge"), family("api_request_statuses_total", "counter")
 	sums := map[string]*fleet.RunnerReading{}
 	var order []string
 	for n, r := range p.Runners {
@@ -127,5 +136,5 @@ func requests(p simulate.Page, inFlight, statuses *series) (*series, *series) {
 			}
 		}
 	}
-	return inFlight, statuses
+	return []*series{inFlight, statuses}
 }

@@ -50,6 +50,8 @@ func (r *run) main() {
 	}()
 	r.disk = r.site.disks.of(r.number)
 	r.files = &agent.Files{StateDir: r.disk.state(), RunDir: r.disk.run()}
+	r.writes = true // by an earlier process, which was killed with its machine
+	r.synchronise()
 	out := agent.Run(r.ctx, machine{r}, agent.Options{Edges: r.edges(), Log: slog.New(slog.NewTextHandler(ear{r}, nil))})
 	r.have(func() { r.p.Exit(out.Code, out.Summary) })
 }
