@@ -157,8 +157,9 @@ func (p *Process) Wrote(d Disk) {
 	if !i.up {
 		return
 	}
-	if d.Flags.Notice != nil && i.flags.Notice == nil {
-		i.noticeAt, i.noticeKind = i.l.at, d.Flags.Notice.Kind
+	if n := d.Flags.Notice; n != nil && i.flags.Notice == nil {
+		i.noticeAt, i.noticeKind = i.l.at, n.Kind
+		i.writesNotice(p, *p.ownNotice(n))
 	}
 	i.flags, i.reg, i.aside = d.Flags, d.Registration, configuredOf(d.Held)
 	if disk := configuredOf(d.Sections); !slices.Equal(disk, i.disk) {

@@ -213,6 +213,9 @@ func (p *process) outward(a life.Action) life.Action {
 	case life.WriteRegistration:
 		a.Registration.IntentAt = p.toWall(a.Registration.IntentAt)
 		return a
+	case life.WriteSeen:
+		a.Seen.Look.At = p.toWall(a.Seen.Look.At)
+		return a
 	}
 	return a
 }
@@ -243,6 +246,12 @@ func (p *process) inward(v any) any {
 			r := *v
 			r.IntentAt = p.toOwn(r.IntentAt)
 			return &r
+		}
+	case *life.Seen:
+		if v != nil {
+			s := *v
+			s.Look.At = p.toOwn(s.Look.At)
+			return &s
 		}
 	}
 	return v

@@ -22,6 +22,7 @@ func TestLiesAreFound(t *testing.T) {
 		{"the truth", "", nil},
 		{"runners are not deleted", "hook", func(e *agent.Edges) { e.GitLab = keepsRunners{e.GitLab} }},
 		{"termination hooks are not completed", "hook", func(e *agent.Edges) { e.AutoScaling = keepsHooks{e.AutoScaling} }},
+		{"what is not so is a notice", "notice", func(e *agent.Edges) { e.Metadata = alarmed{e.Metadata} }},
 	}
 	for _, lie := range lies {
 		t.Run(lie.name, func(t *testing.T) {
@@ -42,6 +43,12 @@ type keepsRunners struct{ agent.GitLab }
 
 func (keepsRunners) Delete(context.Context, fleet.Token) error                { return nil }
 func (keepsRunners) DeleteManager(context.Context, fleet.Token, string) error { return nil }
+
+type alarmed struct{ agent.Metadata }
+
+func (alarmed) TargetState(context.Context) (fleet.LifecycleState, error) {
+	return fleet.Terminated, nil
+}
 
 type keepsHooks struct{ agent.AutoScaling }
 
