@@ -33,6 +33,8 @@ type process struct {
 	refused  int64
 	failed   int64
 	polling  bool
+	disabled map[string]time.Time // tokens that were refused three times, until when
+	strikes  int
 	jobs     []*job
 	waiting  []time.Duration // the queue: how long each job will take
 	termed   bool
@@ -91,6 +93,7 @@ func (p *process) poll() {
 	}
 	gen := p.gen
 	switch f := p.verdict(); {
+	case p.disabled[p.token()].After(p.s.now): // it is silent
 	case f == nil:
 		p.polling = true
 		p.give()
@@ -100,6 +103,7 @@ func (p *process) poll() {
 		return
 	case f.Kind == fleet.BadToken:
 		p.refused++
+		p.strike()
 	default:
 		p.failed++
 	}
@@ -108,6 +112,21 @@ func (p *process) poll() {
 			p.poll()
 		}
 	})
+}
+
+// strike has the third refusal in a row silence the runner for an hour, whatever
+// is done to its configuration; a section with another token is another runner.
+func (p *process) strike() {
+	if p.strikes++; p.strikes%3 == 0 {
+		p.disabled[p.token()] = p.s.now.Add(time.Hour)
+	}
+}
+
+func (p *process) token() string {
+	if r := p.s.files.registration; r != nil && len(r.Runners) > 0 {
+		return r.Runners[0].Token.Reveal()
+	}
+	return ""
 }
 
 // verdict is what GitLab thinks of a poll.
@@ -154,7 +173,8 @@ func (p *process) start() {
 		return
 	}
 	p.state, p.started = "active", float64(p.s.now.UnixMilli())
-	p.total, p.queueAt, p.answered, p.refused, p.failed, p.termed, p.polling = 0, 0, 0, 0, 0, false, false
+	p.total, p.queueAt, p.answered, p.refused, p.failed, p.strikes, p.termed, p.polling = 0, 0, 0, 0, 0, 0, false, false
+	p.disabled = map[string]time.Time{}
 	p.loaded = p.config
 	gen := p.gen
 	p.s.after(200*time.Millisecond, func() {
