@@ -429,6 +429,10 @@ func (s *Init) gotState(g fleet.Group) {
 		s.goToAfter(back, watchPeriod)
 		return
 	}
+	if ok && me.State == fleet.PendingWait && !s.outOfTime() { // the group could not be asked for that long
+		s.goToAfter(back, heartbeatLeast)
+		return
+	}
 	s.nothingWaits()
 }
 

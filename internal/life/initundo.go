@@ -195,12 +195,18 @@ func (s *Init) failedComplete(f *fleet.Failure) {
 // failedState: where the group cannot be asked, the completion's own answer
 // stands.
 func (s *Init) failedState(f *fleet.Failure) {
-	if f.Final() || s.now.Sub(s.hook.since) >= launchPatience {
+	if f.Final() {
 		s.nothingWaits()
 		return
 	}
 	s.fails(Warn, "trying again", f)
 	s.again(f)
+	switch {
+	case s.hook.waiting: // a heartbeat has told meanwhile
+		s.goTo(initComplete)
+	case s.outOfTime(): // it may wait all the same: not to know is no end
+		s.done(TryAgain, f.Error())
+	}
 }
 
 // retry tries again for as long as the hook can be kept waiting, or, where none
