@@ -130,6 +130,9 @@ func (s *LifecycleCheck) got(r Result) {
 		s.gotRebalance(value[bool](r))
 	case checkMaintenance:
 		s.gotMaintenance(value[[]fleet.MaintenanceEvent](r))
+	case checkStandby: // said once it is on disk: a full one is tried every few seconds
+		s.say(Info, "standby "+map[bool]string{true: "ends", false: "begins"}[s.flags.Standby], "metadata autoscaling/target-lifecycle-state")
+		s.rest()
 	case checkWrite:
 		s.done(Done, fmt.Sprintf("notice %s written", s.notice.Kind))
 	default:
@@ -256,7 +259,6 @@ func (s *LifecycleCheck) gotTarget(target fleet.LifecycleState) {
 	case target == fleet.Detached:
 		s.write(fleet.NoticeDetached, nil, source+string(target))
 	case (target == fleet.Standby) != s.flags.Standby && (target == fleet.Standby || target == fleet.InService):
-		s.say(Info, "standby "+map[bool]string{true: "begins", false: "ends"}[target == fleet.Standby], fleet.Reason(source+string(target)))
 		s.goTo(checkStandby)
 	case target == fleet.InService && s.flags.Warmed && !s.flags.Registered && s.now.Sub(s.initAt) >= initAgain:
 		s.initAt = s.now
