@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/life"
 	"github.com/shoal-ci/shoal/internal/world"
 )
 
@@ -160,6 +161,12 @@ func (p *Process) Wrote(d Disk) {
 	if n := d.Flags.Notice; n != nil && i.flags.Notice == nil {
 		i.noticeAt, i.noticeKind = i.l.at, n.Kind
 		i.writesNotice(p, *p.ownNotice(n))
+	}
+	switch p.action.(type) {
+	case life.HoldRunner:
+		i.heldAt = i.l.at
+	case life.ResumeRunner:
+		i.resumes(p)
 	}
 	i.flags, i.reg, i.aside = d.Flags, d.Registration, configuredOf(d.Held)
 	if disk := configuredOf(d.Sections); !slices.Equal(disk, i.disk) {
