@@ -53,15 +53,47 @@ func struckBefore(s Schedule, r *Result, at time.Duration) []Fault {
 	return kept
 }
 
+// few is how many faults a person can follow: with fewer left nothing is drawn.
+const few = 8
+
 // shrink drops halves, then quarters, and so on down to single faults, and these
-// again and again until none can go.
+// again and again until none can go. A fleet is such that one fault less may change
+// everything that follows: where many are left then, halves of them are drawn until
+// one breaks the promise as well, and dropped from that.
 func shrink(faults []Fault, tries int, breaks func([]Fault) bool) []Fault {
+	d := &dice{state: uint64(len(faults))}
+	counted := func(f []Fault) bool { tries--; return tries >= 0 && breaks(f) }
+	for {
+		faults = drop(faults, counted)
+		half := faults
+		for len(faults) > few && tries > 0 && len(half) == len(faults) {
+			if drawn := d.half(faults); counted(drawn) {
+				half = drawn
+			}
+		}
+		if len(half) == len(faults) {
+			return faults
+		}
+		faults = half
+	}
+}
+
+// half draws about half of the faults; never all.
+func (d *dice) half(faults []Fault) []Fault {
+	var out []Fault
+	for _, f := range faults {
+		if d.chance(0.55) {
+			out = append(out, f)
+		}
+	}
+	return out[:min(len(out), len(faults)-1)]
+}
+
+// drop leaves out what is not needed, ever smaller pieces.
+func drop(faults []Fault, breaks func([]Fault) bool) []Fault {
 	for size := (len(faults) + 1) / 2; size > 0; {
 		dropped := false
 		for from := 0; from < len(faults); {
-			if tries--; tries < 0 {
-				return faults
-			}
 			rest := slices.Concat(faults[:from], faults[min(from+size, len(faults)):])
 			if breaks(rest) {
 				faults, dropped = rest, true
