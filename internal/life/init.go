@@ -41,6 +41,7 @@ type Init struct {
 	checked  int // runners of an earlier registration that GitLab still knows
 	unsaved  bool
 	watchEnd time.Time
+	silence  silence
 	cause    *fleet.Failure // why the launch is given up
 	code     ExitCode
 	own      bool // for a reason of this instance's own
@@ -97,6 +98,8 @@ const (
 	initMark        phase = "mark registered"
 	initStart       phase = "start runner"
 	initWatch       phase = "watch runner"
+	initStop        phase = "restart silent runner: stop"
+	initStopped     phase = "restart silent runner: wait for its end"
 	initClearWarmed phase = "clear warmed"
 	initClearUnable phase = "clear unable"
 	initClearRefuse phase = "clear refused"
@@ -185,6 +188,10 @@ func (s *Init) askLate() Action {
 		return StartUnit{UnitRunner}
 	case initWatch:
 		return ScrapeMetrics{}
+	case initStop:
+		return StopUnit{UnitRunner}
+	case initStopped:
+		return ReadUnit{UnitRunner}
 	case initClearWarmed:
 		return SetFlag{FlagWarmed, false}
 	case initClearUnable:
@@ -254,6 +261,8 @@ func (s *Init) got(r Result) {
 		s.gotMetrics(value[fleet.Observation](r))
 	case initState, undoState:
 		s.gotState(value[fleet.Group](r))
+	case initStopped:
+		s.gotStopped(value[fleet.UnitState](r))
 	case undoStopped:
 		s.gotUndoStopped(value[fleet.UnitState](r))
 	default:
@@ -264,7 +273,7 @@ func (s *Init) got(r Result) {
 // initFollows is the order of the steps whose answer holds nothing.
 var initFollows = map[phase]phase{
 	initClearNotice: initFind,
-	initConfigure:   initMark, initMark: initStart, initStart: initWatch,
+	initConfigure:   initMark, initMark: initStart, initStart: initWatch, initStop: initStopped,
 	initClearWarmed: initClearUnable, initClearUnable: initClearRefuse, initClearRefuse: initComplete, initWarmed: initComplete,
 	undoMark: undoStop, undoStop: undoStopped, undoStopped: undoRunner, undoForget: undoUnable, undoUnable: undoAbandon,
 }
@@ -360,6 +369,8 @@ func (s *Init) gotHooks(hooks []fleet.Hook) {
 // gotMetrics waits until the runner has reached GitLab.
 func (s *Init) gotMetrics(o fleet.Observation) {
 	switch {
+	case s.silent(o):
+		s.waitForPoll()
 	case o.PollsAnswered() > 0:
 		s.say(Info, "the runner has reached GitLab", fleet.Reason(fmt.Sprintf("%d polls answered, %d slots", o.PollsAnswered(), o.Slots())))
 		s.goTo(initClearWarmed)

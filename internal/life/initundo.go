@@ -26,6 +26,9 @@ func (s *Init) failed(r Result) {
 		s.failedComplete(f)
 	case initState:
 		s.failedState(f)
+	case initStop, initStopped:
+		s.fails(Warn, "cannot restart gitlab-runner, going on without", f)
+		s.goTo(initClearWarmed)
 	case initRefused:
 		s.fails(Warn, "cannot mark that init was refused: nobody runs it again", f)
 		s.refused()

@@ -73,6 +73,38 @@ func TestRotatedTokenIsTakenUp(t *testing.T) {
 	mustWork(t, s, "after the new token")
 }
 
+// TestMendedTokenEndsTheSilence: the same token is good again, and the runner, which
+// would ask nothing for an hour, is started anew. One that runs a job is not.
+func TestMendedTokenEndsTheSilence(t *testing.T) {
+	for _, long := range []time.Duration{0, 35 * time.Minute} {
+		s, set := inMode(t, fleet.ModeToken, 1)
+		set.monitor.Mode = fleet.ModeToken
+		s.startWith(life.UnitInit, set)
+		s.runUntil(time.Minute, func() bool { return len(s.exits) > 0 })
+		s.group.Desired, s.group.Min = 2, 2
+		s.group.Instances = append(s.group.Instances, member("i-z", true))
+		s.startWith(life.UnitMonitor, set)
+		s.run(30 * time.Second)
+		if long > 0 {
+			s.proc.arrive(long)
+		}
+		s.run(time.Second)
+		good := s.gitlab.runners
+		s.gitlab.runners = nil
+		s.run(10 * time.Minute)
+		s.gitlab.runners = good
+		s.run(12 * time.Minute)
+		if again := s.saidAt(life.Info, "can get jobs again") == 1; again != (long == 0) {
+			t.Errorf("job of %s: works again %v", long, again)
+		}
+		s.run(long)
+		if s.saidAt(life.Info, "can get jobs again") != 1 || s.proc.starts != 2 || len(s.proc.finished) != len(s.proc.took) || len(s.proc.reported) > 0 {
+			t.Errorf("job of %s: not at work again, %d starts, jobs %v, finished %v", long, s.proc.starts, s.proc.took, s.proc.finished)
+		}
+		mustWork(t, s, long)
+	}
+}
+
 // TestRefusedInitIsRunAgain where no hook waits: after a reboot, or in a group that
 // has none. Nothing is undone, it is said once, and mends by itself.
 func TestRefusedInitIsRunAgain(t *testing.T) {
