@@ -38,7 +38,8 @@ type Init struct {
 	recover  bool // an intent without a result stands: a runner may exist
 	auth     fleet.Token
 	reg      fleet.Registration
-	checked  int // runners of an earlier registration that GitLab still knows
+	checked  int       // runners of an earlier registration that GitLab still knows
+	proved   time.Time // GitLab has accepted them
 	unsaved  bool
 	watchEnd time.Time
 	silence  silence

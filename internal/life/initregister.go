@@ -151,6 +151,7 @@ func (s *Init) afterSave() phase {
 
 func (s *Init) gotVerified() {
 	s.checked++
+	s.proved = s.now
 	switch {
 	case s.checked < len(s.reg.Runners):
 		s.goTo(initVerify)

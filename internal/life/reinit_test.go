@@ -105,6 +105,27 @@ func TestMendedTokenEndsTheSilence(t *testing.T) {
 	}
 }
 
+// TestMendedTokenEndsTheSilenceOfALaunch: the polls are refused before the first one
+// is answered, while init waits.
+func TestMendedTokenEndsTheSilenceOfALaunch(t *testing.T) {
+	s, set := inMode(t, fleet.ModeToken, 1)
+	set.monitor.Mode = fleet.ModeToken
+	s.startWith(life.UnitInit, set)
+	s.runUntil(time.Minute, func() bool { return s.count("VerifyRunner") > 0 })
+	good := s.gitlab.runners
+	s.gitlab.runners = nil
+	s.run(4 * time.Minute)
+	if len(s.exits) > 0 || s.proc.starts > 1 {
+		t.Fatalf("exits %v, %d starts", s.exits, s.proc.starts)
+	}
+	s.gitlab.runners = good
+	s.run(7 * time.Minute)
+	if len(s.exits) == 0 || s.me().State != fleet.InService {
+		t.Errorf("exits %v, %s", s.exits, s.me().State)
+	}
+	mustWork(t, s, "after the token was mended")
+}
+
 // TestRefusedInitIsRunAgain where no hook waits: after a reboot, or in a group that
 // has none. Nothing is undone, it is said once, and mends by itself.
 func TestRefusedInitIsRunAgain(t *testing.T) {
