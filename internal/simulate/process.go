@@ -131,6 +131,9 @@ func (l *loop) feed(p *process, e life.Event) {
 	p.asleep = false
 	switch a := effect.(type) {
 	case life.Sleep:
+		if !a.Until.After(p.clock()) { // no pause at all: without this the run would never end
+			l.spun(p, a)
+		}
 		p.asleep = true
 		l.turnOf(p, a.Until.Sub(epoch)-p.offset, turnWake)
 	case life.Exit:
