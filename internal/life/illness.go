@@ -20,6 +20,7 @@ type illness struct {
 	next    time.Time     // not before: have it replaced
 	turn    time.Duration // after the first in leaving order
 	section string        // the section whose polls are refused; empty when none are
+	full    bool          // every slot is busy: nobody polls
 }
 
 const (
@@ -64,6 +65,7 @@ func (s *Monitor) judge(o fleet.Observation, passed time.Duration) {
 	switch {
 	case refused != "" || still:
 		s.sickOfRefusals()
+		s.ill.full = o.Slots() > 0 && o.Free() == 0
 		if !still {
 			s.ill.section = refused
 		}
@@ -200,6 +202,10 @@ func (s *Monitor) ails(passed time.Duration) {
 	}
 	before := s.ill.lasted
 	s.ill.lasted += passed
+	if s.ill.full { // it runs jobs, and a section that was mended has no way to show it
+		s.ill.lasted = min(s.ill.lasted, max(before, sharedAfter))
+		s.ill.full = false
+	}
 	if !s.ill.own && before < sharedAfter && s.ill.lasted >= sharedAfter {
 		level := Error
 		if s.flags.Refused { // init, or an earlier run of this machine, has said it

@@ -28,6 +28,9 @@ const (
 	leakSlack = 12 * time.Minute
 	// starved is how long a job may wait while the group could grow.
 	starved = 25 * time.Minute
+	// starvedLooks is how many looks in a row find all saturated: what an operator
+	// changed, or a launch, a moment ago is followed within minutes.
+	starvedLooks = 4
 )
 
 // troubled tells whether something that all share keeps the fleet from mending
@@ -135,6 +138,8 @@ func (l *loop) lookAtQueue() {
 		}
 		l.queuedJobs = l.queuedJobs[1:]
 	}
+	starves := l.starves
+	l.starves = 0
 	if len(l.queuedJobs) == 0 || l.at-l.queuedJobs[0].at < starved || l.troubled() || l.at-l.calmAt < starved {
 		return
 	}
@@ -152,7 +157,10 @@ func (l *loop) lookAtQueue() {
 			saturated++
 		}
 	}
-	if saturated > 0 && g.Desired < g.Max {
+	if saturated == 0 {
+		return
+	}
+	if l.starves = starves + 1; l.starves > starvedLooks {
 		q := l.queuedJobs[0]
 		l.breaks("queue", "job %d waits for %s, %d instances are saturated, desired is %d of %d", q.id, l.at-q.at, saturated, g.Desired, g.Max)
 		l.queuedJobs = l.queuedJobs[1:]

@@ -24,6 +24,7 @@ type record struct {
 
 	waiting      int // jobs
 	queuedJobs   []queuedJob
+	starves      int           // looks in a row that found a queue which nobody follows
 	calmAt       time.Duration // the last fault that lasts ended
 	tokenTrouble bool
 	tokenBy      *Fault // the trouble's

@@ -110,7 +110,7 @@ func (s *setup) initSettings(seed uint64) life.InitSettings {
 func (s *setup) monitorSettings(seed uint64) life.MonitorSettings {
 	return life.MonitorSettings{
 		Mode: s.mode, Period: 10 * time.Second, SaturatedPeriod: 3 * time.Second, IdleThreshold: idleThreshold,
-		UnprotectAfter: unprotectAfter, HoldTimeout: holdTimeout, UnhealthyAfter: unhealthyAfter, Seed: seed,
+		UnprotectAfter: unprotectAfter, HoldTimeout: leaveTimeout, UnhealthyAfter: unhealthyAfter, Seed: seed,
 	}
 }
 
@@ -126,7 +126,8 @@ func (s *setup) unregisterSettings(seed uint64, shutdown bool) life.UnregisterSe
 const (
 	margin          = 15 * time.Second
 	killAfter       = 3 * time.Second
-	holdTimeout     = 60 * time.Second
+	holdTimeout     = 60 * time.Second // of a drain
+	leaveTimeout    = 2 * time.Minute  // for the polls of one that leaves
 	unprotectAfter  = 60 * time.Second
 	idleThreshold   = 180 * time.Second
 	rebootTimeout   = 25 * time.Minute
