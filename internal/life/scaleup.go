@@ -243,7 +243,7 @@ func (s *ScaleUp) gotGroup(g fleet.Group) {
 	s.decided = s.now
 	self := s.find.who.Identity.InstanceID
 	if s.blind {
-		s.raise = scaling.Step(g, self)
+		s.raise = scaling.Step(g, self, s.gauge)
 	} else {
 		s.raise = scaling.RaiseTo(g, self, s.reading.Slots(), s.queue.Jobs)
 	}

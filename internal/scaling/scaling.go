@@ -106,14 +106,18 @@ func Bears(g fleet.Group, self string, slots, desired int) int {
 
 // Step decides without knowing the queue: one instance more, but only while
 // every instance in service is busy and none is on its way. So ten saturated
-// instances raise by one together, not by ten.
-func Step(g fleet.Group, self string) Raise {
+// instances raise by one together, not by ten. Where desired was lowered below the
+// number of instances a raise launches nothing and would only undo that, again and
+// again: with gauge, which tells in time when jobs do wait, desired stays.
+func Step(g fleet.Group, self string, gauge bool) Raise {
 	busy, idle, pending := count(g, self)
 	seen := fleet.Reason(fmt.Sprintf("%d busy, %d idle, %d pending, desired %d", busy, idle, pending, g.Desired))
 	blind := fleet.Reason("saturated, and the queue's length is not known")
 	switch {
 	case g.Desired > busy+idle || pending > 0:
 		return Raise{Desired: g.Desired, Reasons: []fleet.Reason{blind, seen, "an instance is on its way"}}
+	case gauge && g.Desired < busy+idle:
+		return Raise{Desired: g.Desired, Reasons: []fleet.Reason{blind, seen, "desired was lowered below the number of instances: it stays until jobs are seen to wait"}}
 	case idle > 0:
 		return Raise{Desired: g.Desired, Reasons: []fleet.Reason{blind, seen, "an idle instance can take what waits"}}
 	}

@@ -119,14 +119,18 @@ func TestStep(t *testing.T) {
 		atMax  bool
 	}{
 		{"all busy", group(0, 9, 2, "idle", "busy"), 3, true, false},
+		{"all busy, desired lowered by hand", group(0, 9, 1, "busy", "busy"), 2, true, false},
 		{"an idle one", group(0, 9, 2, "busy", "idle"), 2, false, false},
 		{"one pending", group(0, 9, 2, "busy", "pending"), 2, false, false},
 		{"one not listed yet", group(0, 9, 2, "busy"), 2, false, false},
 		{"at the maximum", group(0, 1, 1, "busy"), 1, false, true},
 	} {
-		if r := scaling.Step(c.g, "i-0"); r.Desired != c.want || r.Needed != c.needed || r.AtMax != c.atMax {
+		if r := scaling.Step(c.g, "i-0", false); r.Desired != c.want || r.Needed != c.needed || r.AtMax != c.atMax {
 			t.Errorf("%s: %+v", c.name, r)
 		}
+	}
+	if r := scaling.Step(group(0, 9, 1, "busy", "busy"), "i-0", true); r.Needed || r.Desired != 1 {
+		t.Errorf("lowered by hand, and the runner tells of the queue: %+v", r)
 	}
 }
 
@@ -203,7 +207,7 @@ func TestProperties(t *testing.T) {
 		}
 		slots, waiting := r.IntN(5), r.IntN(30)
 		one := scaling.RaiseTo(g, "i-0", slots, waiting)
-		for _, raise := range []scaling.Raise{one, scaling.Step(g, "i-0")} {
+		for _, raise := range []scaling.Raise{one, scaling.Step(g, "i-0", false)} {
 			if raise.Desired < g.Desired || raise.Desired > max(g.Max, g.Desired) || raise.Needed != (raise.Desired > g.Desired) {
 				t.Fatalf("seed %d, group %d %+v: %+v", seed, n, g, raise)
 			}

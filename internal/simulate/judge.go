@@ -147,7 +147,15 @@ func (l *loop) lookAtQueue() {
 	if g.Desired >= g.Max {
 		return
 	}
-	saturated := 0
+	saturated, members := 0, 0
+	for _, i := range l.instances {
+		if i.inService && !i.dead {
+			members++
+		}
+	}
+	if g.Desired < members { // an operator lowered it, and since this job came no other was taken that could tell of it
+		return
+	}
 	for _, i := range l.instances {
 		switch {
 		case !i.inService || i.dead || !l.works(i) || i.runner.quitting:

@@ -343,7 +343,7 @@ func (l *loop) raises(p *process, a life.SetDesired) error {
 	}
 	slots := max(1, p.obs.Slots())
 	most := max(g.Desired, min(g.Max, busy+(queue+slots-1)/slots))
-	if idle == 0 && pending == 0 && g.Desired <= busy {
+	if idle == 0 && pending == 0 && g.Desired == busy {
 		most = max(most, g.Desired+1)
 	}
 	if a.Desired > most || a.Desired <= g.Desired || a.Desired > g.Max {
