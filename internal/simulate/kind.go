@@ -52,7 +52,7 @@ const (
 	UnitRestart Kind = "unit restart" // systemctl restart of the daemons: an upgrade
 )
 
-// What an operator does.
+// What an operator does to the group, or it to itself.
 const (
 	DesiredZero   Kind = "desired 0"
 	Refresh       Kind = "refresh"
@@ -62,6 +62,7 @@ const (
 	Detach        Kind = "detach"
 	ScaleInByHand Kind = "scale in by hand"
 	BoundsChange  Kind = "bounds change"
+	AZRebalance   Kind = "az rebalance" // the group balances its zones, by itself
 )
 
 // Kinds are all kinds, in the order of the documents.
@@ -70,7 +71,7 @@ func Kinds() []Kind {
 		KillBefore, KillAfter, Throttled, Unavailable, AnswerLost, Slow, Hang, StaleListing, Unauthorized, Garbage, WriteFails, UnitBusy,
 		AWSThrottles, AWSAway, AWSSlow, AWSStale, HeartbeatsLost, GitLabAway, GitLabSlow, MetadataSick, DiskFull, TokenRevoked, TokenRotated,
 		Spot, SpotLate, SpotAgain, Rebalance, Maintenance, Crash, Reboot, SoftReboot, PowerOff, RunnerKill, RunnerMute, ClockJump, UnitRestart,
-		DesiredZero, Refresh, Suspend, DeleteRunners, Standby, Detach, ScaleInByHand, BoundsChange,
+		DesiredZero, Refresh, Suspend, DeleteRunners, Standby, Detach, ScaleInByHand, BoundsChange, AZRebalance,
 	}
 }
 

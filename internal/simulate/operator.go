@@ -33,7 +33,7 @@ func (l *loop) strike(f *Fault) {
 		l.open(f, i)
 	case TokenRevoked, TokenRotated:
 		l.tokenFault(f)
-	case DesiredZero, Refresh, Suspend, DeleteRunners, Standby, Detach, ScaleInByHand, BoundsChange:
+	case DesiredZero, Refresh, Suspend, DeleteRunners, Standby, Detach, ScaleInByHand, BoundsChange, AZRebalance:
 		l.byHand(f, i)
 	default:
 		l.strikeInstance(f, i)
@@ -210,6 +210,10 @@ func (l *loop) byHand(f *Fault, i *instance) {
 	case Refresh:
 		l.hitGroup(f, true) // the template's version is another
 		l.refresh(f)
+	case AZRebalance:
+		for range max(1, f.Count) {
+			l.hitGroup(f, w.RebalanceZones(l.now, groupName) == nil)
+		}
 	case DeleteRunners:
 		l.deleteRunners(f)
 	case Standby:

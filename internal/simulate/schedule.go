@@ -151,7 +151,7 @@ func atTime(d *dice, until time.Duration) Fault {
 		Kind: pick(d,
 			AWSThrottles, AWSAway, AWSSlow, AWSStale, HeartbeatsLost, GitLabAway, GitLabSlow, MetadataSick, DiskFull, TokenRevoked, TokenRotated,
 			Spot, Spot, SpotLate, SpotAgain, Rebalance, Maintenance, Crash, Crash, Reboot, SoftReboot, PowerOff, RunnerKill, RunnerMute, ClockJump, UnitRestart,
-			DesiredZero, Refresh, Suspend, DeleteRunners, Standby, Detach, ScaleInByHand, BoundsChange),
+			DesiredZero, Refresh, Suspend, DeleteRunners, Standby, Detach, ScaleInByHand, BoundsChange, AZRebalance),
 		At: d.span(time.Minute, until), Instance: d.from(1, 1000),
 	}
 	switch f.Kind {
@@ -198,5 +198,7 @@ func atTimeByHand(d *dice, f *Fault) {
 		f.For = 30 * time.Minute
 	case ScaleInByHand:
 		f.Instance, f.Count = 0, d.from(1, 6)
+	case AZRebalance:
+		f.Instance, f.Count = 0, d.from(1, 3)
 	}
 }

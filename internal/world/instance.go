@@ -109,6 +109,7 @@ type machine struct {
 	healthy   bool
 	protected bool
 	up        bool // booted and not stopped
+	extra     bool // launched beyond desired, to balance the zones, and not in service yet
 	target    State
 	waits     []*wait
 	step      *timer // boot, shutdown

@@ -6,7 +6,7 @@ import (
 )
 
 // launch makes a machine for a group, in the given first state.
-func (w *World) launch(g *group, first State, cause string) {
+func (w *World) launch(g *group, first State, cause string) *machine {
 	m := &machine{
 		group: g, state: first, kind: g.InstanceType, template: g.TemplateVersion, weight: g.Weight,
 		healthy: true, protected: g.NewProtected, target: InService,
@@ -21,6 +21,7 @@ func (w *World) launch(g *group, first State, cause string) {
 	m.act = w.began(g, m.ID, "Launching a new EC2 instance: "+m.ID, cause)
 	w.emit(InstanceLaunched{At: w.now, ID: m.ID, Group: g.Name, Zone: m.Zone, Type: m.kind})
 	m.step = w.after(w.bootTime(), func() { w.booted(m, false) })
+	return m
 }
 
 func (w *World) bootTime() time.Duration {
@@ -93,6 +94,7 @@ func (w *World) enterService(m *machine) {
 		w.to(m, PendingProceed)
 	}
 	w.to(m, InService)
+	m.extra = false
 	if m.InServiceAt.IsZero() {
 		m.InServiceAt = w.now
 	}

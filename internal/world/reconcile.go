@@ -50,7 +50,7 @@ func (w *World) may(g *group, process string) bool {
 func (g *group) count() int {
 	n := 0
 	for _, m := range g.members {
-		if m.state.counts() {
+		if m.state.counts() && !m.extra {
 			n++
 		}
 	}
