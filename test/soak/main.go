@@ -55,7 +55,7 @@ fresh, by the clock. Ctrl-C ends it with the summary of what was lived.
   go run ./test/soak -for 10m                     fresh seeds for ten minutes
   go run ./test/soak -seeds 0..9999 -least 1000   these seeds, each kind of fault often
   go run ./test/soak -seeds 500.. -for 2m         from 500 on, for two minutes
-  go run ./test/soak -ci                          what every change is held against
+  go run ./test/soak -ci                          what every change is held against; see the Makefile
   go run ./test/soak -seed 17 -log                one fleet's log
   go run ./test/soak -replay dist/soak/17.shrunk.json -log
   go run ./test/soak -for 2m -json | jq .faults
@@ -98,7 +98,7 @@ func parse(args []string, notes io.Writer) (options, error) {
 	f.Usage = func() { fmt.Fprint(notes, usage); f.PrintDefaults() }
 	f.DurationVar(&o.long, "for", time.Minute, "how long to go on, where the seeds have no end")
 	seeds := f.String("seeds", "", "A..B: these `seeds`, and no others; A..: from A on")
-	f.BoolVar(&o.ci, "ci", false, fmt.Sprintf("live %d fixed seeds, each twice, and fresh ones for %s", fixedSeeds, freshTime))
+	f.BoolVar(&o.ci, "ci", false, fmt.Sprintf("live %d fixed seeds, each twice, and then those of -seeds for %s", fixedSeeds, freshTime))
 	f.StringVar(&o.seed, "seed", "", "live this `seed` alone")
 	f.StringVar(&o.replay, "replay", "", "live the schedule in this `file` alone")
 	f.BoolVar(&o.log, "log", false, "with -seed or -replay: print the log")

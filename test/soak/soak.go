@@ -10,7 +10,7 @@ import (
 const (
 	// fixedSeeds are those that every change is held against, from 0 on.
 	fixedSeeds = 100
-	// freshTime is how long a change is held against seeds that nobody has seen.
+	// freshTime is how long a change is held against seeds that are its own.
 	freshTime = 2 * time.Minute
 )
 
@@ -27,7 +27,7 @@ func (o options) spells() []spell {
 	}
 	return []spell{
 		{seeds: seedRange{from: 0, to: fixedSeeds - 1, bounded: true}, twice: true},
-		{seeds: freshSeeds(), twice: o.twice, long: freshTime},
+		{seeds: o.seeds, twice: o.twice, long: freshTime},
 	}
 }
 
