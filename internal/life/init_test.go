@@ -223,6 +223,29 @@ func TestInitWaitsForTheOperator(t *testing.T) {
 	s.mustExit(life.UnitInit, life.Done)
 }
 
+// TestInitWaitsForAHookThatItCannotSee: it did not wait yet when it was asked first,
+// and then Auto Scaling could not be asked for a while.
+func TestInitWaitsForAHookThatItCannotSee(t *testing.T) {
+	s := newSite(t)
+	s.secret = "glpat-wrong"
+	s.launch.open = false
+	s.after(5*time.Second, func() { s.openHook(&s.launch, fleet.AtLaunch) })
+	s.fail = func(a life.Action) *fleet.Failure {
+		if _, ok := a.(life.Heartbeat); ok && s.now.Sub(epoch) > 2*time.Second && s.now.Sub(epoch) < time.Minute {
+			return kind(fleet.Throttled)
+		}
+		return nil
+	}
+	s.start(life.UnitInit)
+	s.run(8 * time.Minute)
+	if len(s.exits) != 0 || !s.launch.open {
+		t.Fatalf("exits %v, the hook waits: %v", s.exits, s.launch.open)
+	}
+	s.secret = "glpat-the-operators-secret"
+	s.run(2 * time.Minute)
+	s.mustExit(life.UnitInit, life.Done)
+}
+
 // TestInitWaitsForGitLab: an hour without GitLab is no reason to give up, and is
 // said once.
 func TestInitWaitsForGitLab(t *testing.T) {

@@ -109,7 +109,8 @@ func (s *Init) failedRegister(f *fleet.Failure) {
 		s.retry(f)
 		return
 	}
-	early := s.hook.on && !s.hook.began && !s.flags.Registered && s.now.Sub(s.hook.since) < hookPatience
+	// A heartbeat that is not answered tells nothing of a hook that may wait by now.
+	early := s.hook.on && !s.hook.began && !s.flags.Registered && s.hook.notAt.Sub(s.hook.since) < hookPatience
 	patience := min(s.set.Patience, s.hook.cap-s.hook.timeout)
 	waited := s.now.Sub(s.started)
 	switch {
