@@ -99,7 +99,9 @@ func (s *site) doAutoScaling(a life.Action) (any, *fleet.Failure, bool) {
 		return nil, s.terminate(a.Decrement), true
 	case life.SetUnhealthy:
 		s.me().Healthy = false
-		s.after(30e9, func() { s.leave(true) })
+		if !s.suspended {
+			s.after(30e9, func() { s.leave(true) })
+		}
 	default:
 		return nil, nil, false
 	}
@@ -305,6 +307,7 @@ func (s *site) doUnit(verb string, a life.Action) (any, *fleet.Failure) {
 		if a.Unit == life.UnitRunner {
 			s.proc.start()
 		} else {
+			delete(s.unitStates, a.Unit)
 			s.start(a.Unit)
 		}
 	case life.StopUnit:
@@ -319,6 +322,9 @@ func (s *site) doUnit(verb string, a life.Action) (any, *fleet.Failure) {
 	case life.ReadUnit:
 		if a.Unit == life.UnitRunner {
 			return fleet.UnitState{Active: s.proc.state}, nil
+		}
+		if state := s.unitStates[a.Unit]; state != "" {
+			return fleet.UnitState{Active: state}, nil
 		}
 		return fleet.UnitState{Active: map[bool]string{true: "active", false: "inactive"}[s.running(a.Unit)]}, nil
 	case life.SignalUnit:

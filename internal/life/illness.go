@@ -21,6 +21,9 @@ type illness struct {
 	turn    time.Duration // after the first in leaving order
 	section string        // the section whose polls are refused; empty when none are
 	full    bool          // every slot is busy: nobody polls
+	marked  bool          // reported Unhealthy, and not replaced yet
+	others  int           // looks in a row that found another instance reported
+	late    bool          // said that nothing comes of it
 }
 
 const (
@@ -36,6 +39,9 @@ const (
 	unreadableAfter = 20 * time.Second
 	// markedPause is how long the group may take to act on an Unhealthy report.
 	markedPause = 5 * time.Minute
+	// illLate is after how long an instance that ought to be replaced and is not
+	// is somebody's business.
+	illLate = time.Hour
 	// unhealthyCause is how the group's activities word a replacement after
 	// SetInstanceHealth.
 	unhealthyCause = "health"
@@ -60,6 +66,7 @@ func (s *Monitor) judge(o fleet.Observation, passed time.Duration) {
 	if o.StartedAt != last.StartedAt {
 		last = fleet.Observation{}
 	}
+	s.listen(last, o, passed)
 	refused := refusedSection(last, o)
 	still := s.ill.section != "" && !answeredAgain(last, o, s.ill.section) // what other sections hear says nothing of it
 	switch {
@@ -72,8 +79,10 @@ func (s *Monitor) judge(o fleet.Observation, passed time.Duration) {
 	case o.PollsAnswered() > last.PollsAnswered() || o.Running() > last.Running():
 		s.well()
 	case o.PollsFailed() > last.PollsFailed():
-		s.sick("GitLab does not answer the runner's polls", false)
-	case s.ill.why == reasonUnreadable || s.ill.why == reasonInit: // it can be read again
+		s.sick(reasonUnanswered, false)
+	case s.isDeaf():
+		s.sickOfSilence(passed)
+	case s.ill.why == reasonUnreadable || s.ill.why == reasonInit || s.ill.why == reasonDeaf: // it can be read again, or asks
 		s.well()
 	}
 	s.ails(passed)
@@ -122,6 +131,7 @@ func (s *Monitor) sickOfRefusals() {
 const (
 	reasonRefused    fleet.Reason = "GitLab refuses the runner's token"
 	reasonRefusedAll fleet.Reason = "GitLab refuses the runner's token, and to register it anew"
+	reasonUnanswered fleet.Reason = "GitLab does not answer the runner's polls"
 	reasonUnreadable fleet.Reason = "gitlab-runner's metrics cannot be read"
 	reasonInit       fleet.Reason = "init failed for a reason of this instance's own"
 )
@@ -232,10 +242,32 @@ func (s *Monitor) gotIll(r Result) {
 	case illActivities:
 		s.gotActivities(value[[]fleet.Activity](r))
 	case illMark:
-		s.ill.next = s.now.Add(markedPause)
-		s.say(Error, "reported this instance Unhealthy, to be replaced", s.ill.why, fleet.Reason(fmt.Sprintf("for %s", s.ill.lasted.Round(time.Second))))
-		s.rest()
+		s.gotMarked()
 	}
+}
+
+// gotMarked says it once; the group may be kept from replacing anything, and is
+// told again meanwhile.
+func (s *Monitor) gotMarked() {
+	level := Error
+	if s.ill.marked {
+		level = Info
+	}
+	s.ill.marked, s.ill.next = true, s.now.Add(markedPause)
+	s.say(level, "reported this instance Unhealthy, to be replaced", s.ill.why, fleet.Reason(fmt.Sprintf("for %s", s.ill.lasted.Round(time.Second))))
+	s.late("the group was told and does not act: is its process ReplaceUnhealthy or Terminate suspended?")
+	s.rest()
+}
+
+// late ends the line of last resorts: an instance that cannot be had replaced for
+// long is said once, as an error.
+func (s *Monitor) late(why fleet.Reason) {
+	if s.ill.late || s.ill.lasted < s.ill.after+illLate {
+		return
+	}
+	s.ill.late = true
+	s.say(Error, "this instance cannot run jobs, and is still not replaced", s.ill.why, fleet.Reason(fmt.Sprintf("for %s", s.ill.lasted.Round(time.Second))), why,
+		"find out what ails so many instances, or terminate this one by hand")
 }
 
 // gotIllListing waits for this instance's turn: where several are ill at the
@@ -248,11 +280,14 @@ func (s *Monitor) gotIllListing(g fleet.Group) {
 	for i := range all {
 		all[i].Protected = false
 		if all[i].ID != self && !all[i].Healthy && all[i].State == fleet.InService {
-			s.ill.next = s.now.Add(illTurn)
+			s.ill.next = s.now.Add(min(illTurn<<min(s.ill.others, 5), markedPause)) // a group that does not act is not asked for ever
+			s.ill.others++
+			s.late(fleet.Reason(fmt.Sprintf("instance %s is to be replaced first, and the group does not: is its process ReplaceUnhealthy or Terminate suspended?", all[i].ID)))
 			s.rest()
 			return
 		}
 	}
+	s.ill.others = 0
 	g.Instances = all
 	s.ill.turn = time.Duration(max(0, slices.Index(scaling.LeavingOrder(g, self), self))) * illTurn
 	if wait := s.ill.after + s.ill.turn - s.ill.lasted; wait > 0 {
@@ -270,6 +305,7 @@ func (s *Monitor) gotActivities(all []fleet.Activity) {
 		since := s.now.Sub(a.Start)
 		if a.InstanceID != s.find.who.Identity.InstanceID && since < illPause && strings.Contains(strings.ToLower(a.Cause), unhealthyCause) {
 			s.say(Info, "not replaced yet", s.ill.why, fleet.Reason(fmt.Sprintf("instance %s was replaced %s ago: one in %s", a.InstanceID, since.Round(time.Second), illPause)))
+			s.late("others were, one in " + fleet.Reason(illPause.String()))
 			s.ill.next = s.now.Add(illPause - max(0, since) + s.ill.turn) // in turn, or all who waited act together
 			s.rest()
 			return
@@ -283,6 +319,9 @@ func (s *Monitor) failedIll(f *fleet.Failure) {
 	pause := max(time.Minute, f.RetryAfter)
 	if f.Final() { // an operator mends it: not a call a minute for as long as that takes
 		pause = illPause
+	}
+	if s.late(fleet.Reason(f.Error())); s.ill.late { // what fails for so long does not come right within a minute
+		pause = max(illPause, f.RetryAfter)
 	}
 	s.ill.next = s.now.Add(pause)
 	s.rest()

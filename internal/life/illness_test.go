@@ -235,3 +235,49 @@ func TestIllNotPermitted(t *testing.T) {
 		t.Errorf("said %d times, %d calls", n, s.calls["aws"])
 	}
 }
+
+// TestIllAndNotReplaced: the group does not act, or acts on others only; that is said
+// once more, as an error, and asked for ever more seldom.
+func TestIllAndNotReplaced(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		arm  func(*site)
+	}{
+		{"the group does not act on it", func(s *site) { s.suspended = true }},
+		{"it cannot be reported", func(s *site) {
+			s.fail = func(a life.Action) *fleet.Failure {
+				if _, ok := a.(life.SetUnhealthy); ok {
+					s.done = append(s.done, "SetUnhealthy, in vain")
+					return kind(fleet.Throttled)
+				}
+				return nil
+			}
+		}},
+		{"another was reported, and the group does not act on that", func(s *site) {
+			s.group.Instances[len(s.group.Instances)-1].Healthy = false
+		}},
+		{"others are replaced all the time", func(s *site) {
+			for at := time.Duration(0); at < 3*time.Hour; at += 9 * time.Minute {
+				s.after(at, func() {
+					s.activities = []fleet.Activity{{InstanceID: "i-other", Start: s.now, Cause: "an instance was taken out of service in response to a user health-check."}}
+				})
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := pinned(t, fleet.ModeToken)
+			s.run(30 * time.Second)
+			s.forget()
+			s.proc.mute = true
+			c.arm(s)
+			s.run(time.Hour)
+			if s.saidAt(life.Error, "still not replaced") > 0 {
+				t.Error("said before its time")
+			}
+			s.run(90 * time.Minute)
+			if n := s.saidAt(life.Error, "still not replaced"); n != 1 || s.calls["aws"] > 270 {
+				t.Errorf("said %d times, %d calls", n, s.calls["aws"])
+			}
+		})
+	}
+}

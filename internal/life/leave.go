@@ -290,7 +290,7 @@ func (s *Monitor) gotCheck(g fleet.Group) {
 // without its sections takes no job.
 func (s *Monitor) interrupted() {
 	switch s.phase {
-	case leaveReload, leaveWatch, leaveAgain, leaveFlags, leaveLast, leaveStop, leaveStopped, leaveOwner, leaveTerminate:
+	case leaveReload, leaveWatch, leaveAgain, leaveFlags, leaveLast, leaveStop, leaveStopped, leaveOwner, leaveTerminate, deafStop, deafStopped:
 		if !s.quit {
 			s.quit = true
 			s.back(Info, "monitor is being stopped")

@@ -32,6 +32,7 @@ type LifecycleCheck struct {
 	part    missing
 	rare    time.Time // when the slow signs are due
 	initAt  time.Time // runner-init.service was last started
+	monitor neighbour
 }
 
 const (
@@ -53,7 +54,10 @@ const (
 
 // NewLifecycleCheck returns the machine before its first event.
 func NewLifecycleCheck(set LifecycleCheckSettings) LifecycleCheck {
-	return LifecycleCheck{flow: flow{verb: "lifecycle-check", backoff: backoff{seed: set.Seed}}, set: set}
+	return LifecycleCheck{
+		flow: flow{verb: "lifecycle-check", backoff: backoff{seed: set.Seed}}, set: set,
+		monitor: neighbour{unit: UnitMonitor, without: "this instance neither grows the group nor leaves it, and nobody replaces it when it is ill"},
+	}
 }
 
 const (
@@ -65,6 +69,8 @@ const (
 	checkStandby     phase = "standby"
 	checkInit        phase = "start init"
 	checkWrite       phase = "write notice"
+	checkMonitor     phase = "look at monitor"
+	checkMonitorUp   phase = "start monitor"
 )
 
 // Step implements Machine.
@@ -103,6 +109,10 @@ func (s *LifecycleCheck) ask() Action {
 		return SetFlag{FlagStandby, !s.flags.Standby}
 	case checkInit:
 		return StartUnit{UnitInit}
+	case checkMonitor:
+		return ReadUnit{UnitMonitor}
+	case checkMonitorUp:
+		return StartUnit{UnitMonitor}
 	}
 	return WriteNotice{s.notice}
 }
@@ -133,6 +143,12 @@ func (s *LifecycleCheck) got(r Result) {
 	case checkStandby: // said once it is on disk: a full one is tried every few seconds
 		s.say(Info, "standby "+map[bool]string{true: "ends", false: "begins"}[s.flags.Standby], "metadata autoscaling/target-lifecycle-state")
 		s.rest()
+	case checkMonitor:
+		s.monitor.later(s.now)
+		s.rest()
+		if s.monitor.looked(&s.flow, value[fleet.UnitState](r)) {
+			s.goTo(checkMonitorUp)
+		}
 	case checkWrite:
 		s.done(Done, fmt.Sprintf("notice %s written", s.notice.Kind))
 	default:
@@ -160,6 +176,9 @@ func (s *LifecycleCheck) failed(f *fleet.Failure) {
 		s.noTarget(f)
 	case checkRebalance, checkMaintenance:
 		s.partly(f)
+	case checkMonitor, checkMonitorUp:
+		s.monitor.later(s.now)
+		s.out = append(s.out, Say{Level: Debug, Decision: fleet.Decision{Verb: s.verb, Action: "cannot look after " + UnitMonitor + ", trying again"}, Err: f})
 	default:
 		s.fails(Warn, "trying again", f)
 	}
@@ -264,6 +283,8 @@ func (s *LifecycleCheck) gotTarget(target fleet.LifecycleState) {
 		s.initAt = s.now
 		s.say(Info, "start "+UnitInit, fleet.Reason("the instance leaves the warm pool"), fleet.Reason(source+string(target)))
 		s.goTo(checkInit)
+	case s.monitor.due(s.now):
+		s.goTo(checkMonitor)
 	case !s.now.Before(s.rare):
 		s.rare = s.now.Add(rarePeriod)
 		s.goTo(checkRebalance)

@@ -52,7 +52,9 @@ type Monitor struct {
 
 	leave leaving
 	ill   illness
+	deaf  deafness
 	init  reinit
+	check neighbour
 	quit  bool // asked to stop: it ends at the next rest
 }
 
@@ -78,7 +80,10 @@ const (
 
 // NewMonitor returns the machine before its first event.
 func NewMonitor(set MonitorSettings) Monitor {
-	return Monitor{flow: flow{verb: "monitor", backoff: backoff{seed: set.Seed}}, set: set, find: finder{configured: set.Group}}
+	return Monitor{
+		flow: flow{verb: "monitor", backoff: backoff{seed: set.Seed}}, set: set, find: finder{configured: set.Group},
+		check: neighbour{unit: UnitLifecycleCheck, without: "nobody sees that this instance is to go, and running jobs go with it"},
+	}
 }
 
 const (
@@ -98,6 +103,8 @@ const (
 	monHoldHUP   phase = "standby: reload"
 	monInit      phase = "start init"
 	monUnrefuse  phase = "unmark refused"
+	monCheck     phase = "look at lifecycle-check"
+	monCheckUp   phase = "start lifecycle-check"
 )
 
 // Step implements Machine.
@@ -159,6 +166,12 @@ func (s *Monitor) ask() Action {
 		return HoldRunner{}
 	case monHoldHUP:
 		return SignalUnit{UnitRunner, "HUP"}
+	case monCheck:
+		return ReadUnit{UnitLifecycleCheck}
+	case monCheckUp:
+		return StartUnit{UnitLifecycleCheck}
+	case deafReload, deafStop, deafStopped:
+		return s.askDeaf()
 	case illLook, illActivities, illMark:
 		return s.askIll()
 	}
@@ -183,10 +196,14 @@ func (s *Monitor) choose() phase {
 		return s.known(monUnprotect)
 	case s.ill.due(s.now) && !busy: // jobs that run are run to their end
 		return s.known(illLook)
+	case s.resort() != "":
+		return s.resort()
 	case s.ill.refused() && s.ill.lasted >= sharedAfter && !s.now.Before(s.init.at):
 		return monInit
 	case s.flags.Refused && s.init.needless:
 		return monUnrefuse
+	case s.check.due(s.now):
+		return monCheck
 	case s.wantsToLeave():
 		return s.known(leaveLook)
 	}
@@ -249,6 +266,12 @@ func (s *Monitor) got(r Result) {
 		s.goTo(monHoldHUP)
 	case monHoldHUP:
 		s.rest()
+	case monCheck:
+		s.gotCheckUnit(value[fleet.UnitState](r))
+	case monCheckUp:
+		s.goTo(monAct)
+	case deafReload, deafStop, deafStopped:
+		s.gotDeaf(r)
 	case illLook, illActivities, illMark:
 		s.gotIll(r)
 	default:
@@ -291,10 +314,11 @@ func (s *Monitor) gotFlags(f fleet.Flags) {
 
 // forget drops what was counted: after a spell without sections it says nothing.
 // That GitLab refuses the runner it still does: three refusals have the runner
-// silent for an hour, whatever is done to its configuration meanwhile.
+// silent for an hour, whatever is done to its configuration meanwhile. One that asks
+// for nothing is not cured by being restarted, but by asking.
 func (s *Monitor) forget() {
 	s.idle, s.seen, s.saturated = 0, false, false
-	if !s.ill.refused() {
+	if !s.ill.refused() && s.ill.why != reasonDeaf {
 		s.ill = illness{}
 	}
 	s.looked = s.now
@@ -348,6 +372,15 @@ func (s *Monitor) gotScaleUnit(u fleet.UnitState) {
 	s.goTo(monScaleUp)
 }
 
+// gotCheckUnit looks after the one that would see the instance's end.
+func (s *Monitor) gotCheckUnit(u fleet.UnitState) {
+	s.check.later(s.now)
+	s.goTo(monAct)
+	if s.check.looked(&s.flow, u) {
+		s.goTo(monCheckUp)
+	}
+}
+
 // lookedAt returns the time since the runner was last looked at, never more
 // than three periods: a clock that jumps, or a machine that was suspended, is
 // not an idle spell.
@@ -387,6 +420,12 @@ func (s *Monitor) failed(f *fleet.Failure) {
 		s.revived = s.now
 		s.fails(Warn, "cannot start gitlab-runner, trying again", f)
 		s.rest()
+	case monCheck, monCheckUp:
+		s.check.later(s.now)
+		s.out = append(s.out, Say{Level: Debug, Decision: fleet.Decision{Verb: s.verb, Action: "cannot look after " + UnitLifecycleCheck + ", trying again"}, Err: f})
+		s.goTo(monAct)
+	case deafReload, deafStop, deafStopped:
+		s.failedDeaf(f)
 	case monFlags, monHold, monHoldHUP:
 		s.fails(Warn, "trying again", f)
 		s.rest()

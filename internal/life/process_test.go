@@ -20,6 +20,8 @@ type process struct {
 	broken   bool          // it dies at its start
 	mute     bool          // it runs, and serves no metrics
 	stubborn bool          // its jobs ignore SIGTERM
+	deaf     deaf          // it does not poll, until what cures it
+	undying  bool          // SIGQUIT does not end it
 
 	config int // sections in config.toml
 	held   int // sections kept beside it
@@ -45,6 +47,16 @@ type process struct {
 	cancelled int   // polls cut by SIGQUIT: GitLab may have handed out a job in that instant
 	starts    int
 }
+
+// deaf is what makes a runner poll again.
+type deaf int
+
+const (
+	hearing deaf = iota
+	deafUntilReload
+	deafUntilRestart
+	deafForGood
+)
 
 type job struct {
 	id  int
@@ -88,7 +100,7 @@ func (p *process) finish(j *job) {
 
 // poll asks GitLab for a job, as often as there is a free slot.
 func (p *process) poll() {
-	if p.polling || p.state != "active" || p.loaded == 0 || len(p.jobs) >= p.slots || p.s.dead {
+	if p.polling || p.state != "active" || p.loaded == 0 || len(p.jobs) >= p.slots || p.s.dead || p.deaf != hearing {
 		return
 	}
 	gen := p.gen
@@ -176,6 +188,9 @@ func (p *process) start() {
 	p.total, p.queueAt, p.answered, p.refused, p.failed, p.strikes, p.termed, p.polling = 0, 0, 0, 0, 0, 0, false, false
 	p.disabled = map[string]time.Time{}
 	p.loaded = p.config
+	if p.deaf == deafUntilRestart {
+		p.deaf = hearing
+	}
 	gen := p.gen
 	p.s.after(200*time.Millisecond, func() {
 		if gen == p.gen {
@@ -216,7 +231,7 @@ func (p *process) killJobs() {
 }
 
 func (p *process) maybeEnd() {
-	if p.state == "deactivating" && len(p.jobs) == 0 {
+	if p.state == "deactivating" && len(p.jobs) == 0 && !p.undying {
 		p.state = "inactive"
 		p.gen++
 	}
@@ -233,6 +248,9 @@ func (p *process) changed() {
 func (p *process) reload() {
 	if p.state == "active" {
 		p.loaded = p.config
+		if p.deaf == deafUntilReload {
+			p.deaf = hearing
+		}
 		p.poll()
 	}
 }

@@ -31,6 +31,7 @@ type site struct {
 	rebalance  bool
 	upkeep     []fleet.MaintenanceEvent
 	activities []fleet.Activity
+	suspended  bool // the group does not act on an Unhealthy report
 	dead       bool
 	down       fleet.Shutdown // the machine is going down
 	soft       bool           // a soft-reboot: /run stays
@@ -45,6 +46,8 @@ type site struct {
 	files files
 	proc  process
 	units map[string]*program
+	// unitStates is what systemctl says of units, where it is not what runs.
+	unitStates map[string]string
 
 	fail  func(a life.Action) *fleet.Failure // an outage: asked before each action
 	fault *fault                             // one thing that goes wrong
@@ -107,7 +110,7 @@ var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // in a group of min 0, max 10, with one other idle instance.
 func newSite(t testing.TB) *site {
 	s := &site{
-		t: t, now: epoch, units: map[string]*program{}, n: map[string]int{}, calls: map[string]int{},
+		t: t, now: epoch, units: map[string]*program{}, unitStates: map[string]string{}, n: map[string]int{}, calls: map[string]int{},
 		target: fleet.InService, secret: "glpat-the-operators-secret",
 		group: fleet.Group{
 			Name: "ci", Max: 10, Desired: 1, TemplateVersion: "1",
