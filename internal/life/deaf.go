@@ -9,9 +9,8 @@ import (
 
 // deafness is the part of Monitor that finds a runner which lives, has its
 // sections and a free slot, and asks GitLab for nothing: no poll is in flight, none
-// is answered, refused or failed. systemd takes it for healthy. What it did before
-// it fell silent tells why the others are: one whose last polls failed or were
-// refused waits as it should, and that is GitLab's matter.
+// is answered, refused or failed. systemd takes it for healthy. One whose polls were
+// refused is silent as it should be, for an hour.
 type deafness struct {
 	heard  bool          // this runner's page tells of answered polls: without that, silence tells nothing
 	silent time.Duration // so far
@@ -28,6 +27,11 @@ const (
 // less than a minute, and one that is held is no silence.
 const deafLeast = 5 * time.Minute
 
+// deafRefused is how long a runner whose polls were refused may be silent: it
+// disables itself for an hour. Should it be silent for longer, or for another
+// reason that all share, then its restart shows: it is refused again, or fails.
+const deafRefused = time.Hour
+
 const reasonDeaf fleet.Reason = "gitlab-runner runs and does not ask GitLab for jobs"
 
 const (
@@ -40,12 +44,14 @@ const (
 func (s *Monitor) listen(last, o fleet.Observation, passed time.Duration) {
 	s.deaf.heard = s.deaf.heard || o.PollsAnswered() > 0
 	asks := polls(o) > polls(last) || o.InFlight() > 0 || o.Running() > 0 || o.JobsTotal() > last.JobsTotal()
-	gitlabs := s.ill.refused() || s.ill.why == reasonUnanswered
-	if asks || gitlabs || !s.deaf.heard || !loaded(o) {
+	switch {
+	case o.PollsRefused() > last.PollsRefused():
+		s.deaf.silent, s.deaf.step = -deafRefused, 0
+	case asks || !s.deaf.heard || !loaded(o):
 		s.deaf.silent, s.deaf.step = 0, 0
-		return
+	default:
+		s.deaf.silent += passed
 	}
-	s.deaf.silent += passed
 }
 
 func polls(o fleet.Observation) int64 { return o.PollsAnswered() + o.PollsRefused() + o.PollsFailed() }
@@ -72,6 +78,7 @@ func (s *Monitor) isDeaf() bool { return s.deaf.silent >= s.deafAfter(deafReload
 // sickOfSilence: the illness is as old as the silence, whatever was tried meanwhile.
 func (s *Monitor) sickOfSilence(passed time.Duration) {
 	s.sick(reasonDeaf, true)
+	s.ill.section = ""
 	s.ill.lasted, s.ill.after = s.deaf.silent-passed, s.set.UnhealthyAfter
 	if s.ill.after > 0 {
 		s.ill.after = max(s.ill.after, s.deafAfter(deafRestarted+1))
@@ -142,8 +149,7 @@ func (s *Monitor) failedDeaf(f *fleet.Failure) {
 		s.rest()
 	case s.phase == deafStopped && s.now.Before(s.leave.until):
 		s.goToAfter(deafStopped, holdPeriod)
-	default:
-		s.deaf.step = deafRestarted
+	default: // it may be stopped or not; one that runs and stays silent is stopped again
 		s.goTo(backFlags)
 	}
 }

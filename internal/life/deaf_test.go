@@ -55,6 +55,28 @@ func TestDeafRunner(t *testing.T) {
 	}
 }
 
+// TestDeafRunnerAfterRefusals: for an hour nobody can tell it from one that waits;
+// then a restart shows that it is well.
+func TestDeafRunnerAfterRefusals(t *testing.T) {
+	s := pinned(t, fleet.ModeToken)
+	s.run(30 * time.Second)
+	token := s.files.registration.Runners[0].Token.Reveal()
+	clear(s.gitlab.runners)
+	s.run(time.Minute)
+	s.proc.deaf = deafUntilRestart
+	s.gitlab.runners[1] = &glRunner{token: token, managers: map[string]bool{}}
+	s.forget()
+	s.run(65 * time.Minute)
+	if s.count("StopUnit") > 0 {
+		t.Error("restarted within the hour")
+	}
+	s.run(8 * time.Minute)
+	mustWork(t, s, "restarted")
+	if s.count("SetUnhealthy") > 0 {
+		t.Error("replaced")
+	}
+}
+
 // TestDeafRunnerThatDoesNotStop is replaced all the same.
 func TestDeafRunnerThatDoesNotStop(t *testing.T) {
 	s := deafened(t, fleet.ModeCreate, deafForGood)
@@ -75,11 +97,7 @@ func TestSilenceThatIsNone(t *testing.T) {
 		{"a poll is held", func(s *site) { s.proc.longPoll = time.Hour }},
 		{"a job runs", func(s *site) { s.proc.arrive(time.Hour); s.proc.deaf = deafForGood }},
 		{"no section is left", func(s *site) { s.proc.config, s.proc.loaded, s.proc.deaf = 0, 0, deafForGood }},
-		{"GitLab does not answer", func(s *site) {
-			s.gitlab.down = temporary()
-			s.run(time.Minute)
-			s.proc.deaf = deafForGood
-		}},
+		{"GitLab does not answer", func(s *site) { s.gitlab.down = temporary() }},
 		{"the token is refused", func(s *site) {
 			clear(s.gitlab.runners)
 			s.run(time.Minute)

@@ -70,6 +70,8 @@ func (s *Monitor) judge(o fleet.Observation, passed time.Duration) {
 	refused := refusedSection(last, o)
 	still := s.ill.section != "" && !answeredAgain(last, o, s.ill.section) // what other sections hear says nothing of it
 	switch {
+	case s.isDeaf(): // whatever kept it from asking before
+		s.sickOfSilence(passed)
 	case refused != "" || still:
 		s.sickOfRefusals()
 		s.ill.full = o.Slots() > 0 && o.Free() == 0
@@ -80,8 +82,7 @@ func (s *Monitor) judge(o fleet.Observation, passed time.Duration) {
 		s.well()
 	case o.PollsFailed() > last.PollsFailed():
 		s.sick(reasonUnanswered, false)
-	case s.isDeaf():
-		s.sickOfSilence(passed)
+	case s.ill.why == reasonInit && s.flags.Unable: // init tries again, and its runner may fail again: only an answer tells
 	case s.ill.why == reasonUnreadable || s.ill.why == reasonInit || s.ill.why == reasonDeaf: // it can be read again, or asks
 		s.well()
 	}

@@ -281,3 +281,24 @@ func TestIllAndNotReplaced(t *testing.T) {
 		})
 	}
 }
+
+// TestInitThatFailsAgainAndAgain: its runner starts and never asks for jobs; each
+// new try is no recovery.
+func TestInitThatFailsAgainAndAgain(t *testing.T) {
+	s := pinned(t, fleet.ModeToken)
+	s.run(30 * time.Second)
+	s.forget()
+	s.proc.mute = false
+	s.proc.deaf = deafForGood
+	s.proc.crash()
+	s.proc.start()
+	s.files.flags.Unable = true
+	for at := time.Duration(0); at < 40*time.Minute; at += 5 * time.Minute {
+		s.after(at, func() { s.files.flags.Registered = false })
+		s.after(at+20*time.Second, func() { s.files.flags.Registered = true })
+	}
+	s.run(17 * time.Minute)
+	if s.count("SetUnhealthy") != 1 {
+		t.Errorf("reported %d times", s.count("SetUnhealthy"))
+	}
+}
