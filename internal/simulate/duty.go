@@ -119,7 +119,7 @@ func owesProtection(_ *loop, i *instance, v view) bool {
 }
 
 func owesClearing(l *loop, i *instance, v view) bool {
-	return i.stays() && v.state == world.InService && v.protected && i.runner.state == runnerActive && l.at-i.jobAt > lookPeriod && len(i.runner.jobs) == 0 && l.canPoll(i, false)
+	return i.stays() && v.state == world.InService && v.protected && i.runner.state == runnerActive && l.at-i.jobAt > lookPeriod && len(i.runner.jobs) == 0 && l.canPoll(i, false) && i.runner.deaf == nil
 }
 
 func owesRunner(_ *loop, i *instance, v view) bool {

@@ -55,7 +55,7 @@ func (l *loop) lookAtInstances() {
 		if !i.inService || i.dead {
 			continue
 		}
-		if l.canPoll(i, true) {
+		if l.canPoll(i, true) && i.runner.deaf == nil {
 			i.trulyAt = l.at
 		}
 		if l.works(i) {
@@ -96,6 +96,9 @@ func (l *loop) whyNot(i *instance) string {
 	case len(r.jobs) > 0:
 		return ""
 	}
+	if r.deaf != nil && r.taken() == 0 {
+		return "its runner does not ask for jobs"
+	}
 	if !l.canPoll(i, false) {
 		return "none of its sections can poll"
 	}
@@ -117,6 +120,9 @@ func (l *loop) canPoll(i *instance, all bool) bool {
 func (l *loop) sharedIllness(i *instance) bool {
 	for _, s := range i.runner.sections { // disabled for an hour, and its token is good
 		if s.disabledUntil > l.at && l.knows(s.token) {
+			return true
+		}
+		if s.refusedAt > 0 && l.at-s.refusedAt < disabledFor { // as silent as one that has disabled itself: nobody can tell
 			return true
 		}
 	}

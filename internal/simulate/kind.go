@@ -48,6 +48,7 @@ const (
 	PowerOff    Kind = "power-off"    //
 	RunnerKill  Kind = "runner kill"  // gitlab-runner dies by SIGKILL
 	RunnerMute  Kind = "runner mute"  // its metrics hang for a while
+	RunnerDeaf  Kind = "runner deaf"  // it lives and does not poll, until a reload, a restart, or for good
 	ClockJump   Kind = "clock jump"   // the wall clock is set
 	UnitRestart Kind = "unit restart" // systemctl restart of the daemons: an upgrade
 )
@@ -70,7 +71,7 @@ func Kinds() []Kind {
 	return []Kind{
 		KillBefore, KillAfter, Throttled, Unavailable, AnswerLost, Slow, Hang, StaleListing, Unauthorized, Garbage, WriteFails, UnitBusy,
 		AWSThrottles, AWSAway, AWSSlow, AWSStale, HeartbeatsLost, GitLabAway, GitLabSlow, MetadataSick, DiskFull, TokenRevoked, TokenRotated,
-		Spot, SpotLate, SpotAgain, Rebalance, Maintenance, Crash, Reboot, SoftReboot, PowerOff, RunnerKill, RunnerMute, ClockJump, UnitRestart,
+		Spot, SpotLate, SpotAgain, Rebalance, Maintenance, Crash, Reboot, SoftReboot, PowerOff, RunnerKill, RunnerMute, RunnerDeaf, ClockJump, UnitRestart,
 		DesiredZero, Refresh, Suspend, DeleteRunners, Standby, Detach, ScaleInByHand, BoundsChange, AZRebalance,
 	}
 }

@@ -69,6 +69,10 @@ func (l *loop) strikeInstance(f *Fault, i *instance) {
 			i.runner.kill()
 			i.toPage(f)
 		}
+	case RunnerDeaf:
+		if i.runner.state == runnerActive && !i.runner.quitting {
+			i.runner.deafen(f)
+		}
 	case ClockJump:
 		i.offset += f.Amount
 		i.changedFlags()

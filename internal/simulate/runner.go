@@ -27,6 +27,8 @@ type runner struct {
 	busySince time.Duration // when its first job of a busy spell came; 0 while idle
 	idleSince time.Duration // when its last job ended
 
+	deaf *Fault // it does not poll: until a reload (1), a restart (2), or for good (3)
+
 	page any // the metrics as a result, until they change
 }
 
@@ -87,6 +89,7 @@ func (r *runner) start() {
 	r.gen++
 	r.starts++
 	r.state, r.asked, r.again, r.quitting, r.termed = runnerActive, false, false, false, false
+	r.hears(2)
 	r.startAt = float64(i.l.now.UnixMilli())
 	r.sections, r.jobs = nil, nil
 	i.l.line(i.l.at, "i%02d gitlab-runner starts", i.number)
@@ -145,6 +148,7 @@ func (r *runner) signal(name string) *fleet.Failure {
 	switch name {
 	case "HUP":
 		if !r.quitting && !r.termed {
+			r.hears(1)
 			r.load()
 		}
 	case "TERM":
@@ -261,6 +265,9 @@ func (r *runner) observe() (any, *fleet.Failure) {
 	if r.state != runnerActive {
 		return nil, &fleet.Failure{Kind: fleet.Local, Op: "reach gitlab-runner's metrics", Message: "nothing listens there"}
 	}
+	if r.deaf != nil && r.taken() == 0 {
+		r.in.l.counts(r.deaf)
+	}
 	if r.page == nil {
 		r.page = r.observation(false)
 	}
@@ -287,6 +294,20 @@ func (r *runner) observation(all bool) fleet.Observation {
 	return o
 }
 
+// deafen has the runner ask for nothing when its polls have ended.
+func (r *runner) deafen(f *Fault) {
+	if r.deaf == nil {
+		r.deaf = f
+	}
+}
+
+// hears ends the deafness where what was done is enough; a machine has seen it then.
+func (r *runner) hears(cure int) {
+	if r.deaf != nil && r.deaf.Count <= cure {
+		r.deaf = nil
+	}
+}
+
 // section is one [[runners]] section at work.
 type section struct {
 	r       *runner
@@ -311,6 +332,7 @@ type section struct {
 	failed        int64
 	strikes       int
 	disabledUntil time.Duration
+	refusedAt     time.Duration // its last poll was refused then; 0: it was not
 	backoff       time.Duration
 }
 
@@ -318,7 +340,7 @@ type section struct {
 func (s *section) poll() {
 	r := s.r
 	l := r.in.l
-	if r.state != runnerActive || r.quitting || r.termed || s.inFlight || s.removed && !s.extra || r.taken() >= l.slots {
+	if r.state != runnerActive || r.quitting || r.termed || r.deaf != nil || s.inFlight || s.removed && !s.extra || r.taken() >= l.slots {
 		return
 	}
 	if s.disabledUntil > l.at {
@@ -375,6 +397,7 @@ func (s *section) arrives() {
 	case err != nil:
 		s.r.in.refusedPoll()
 		s.refused++
+		s.refusedAt = l.at
 		s.strikes++
 		if s.strikes >= strikesMost {
 			s.strikes, s.disabledUntil = 0, l.at+disabledFor
@@ -382,10 +405,10 @@ func (s *section) arrives() {
 		}
 		s.over(0)
 	case h.Job != nil:
-		s.strikes = 0
+		s.strikes, s.refusedAt = 0, 0
 		s.handOut(h)
 	default:
-		s.strikes = 0
+		s.strikes, s.refusedAt = 0, 0
 		s.hold()
 	}
 }

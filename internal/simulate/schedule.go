@@ -150,7 +150,7 @@ func atTime(d *dice, until time.Duration) Fault {
 	f := Fault{
 		Kind: pick(d,
 			AWSThrottles, AWSAway, AWSSlow, AWSStale, HeartbeatsLost, GitLabAway, GitLabSlow, MetadataSick, DiskFull, TokenRevoked, TokenRotated,
-			Spot, Spot, SpotLate, SpotAgain, Rebalance, Maintenance, Crash, Crash, Reboot, SoftReboot, PowerOff, RunnerKill, RunnerMute, ClockJump, UnitRestart,
+			Spot, Spot, SpotLate, SpotAgain, Rebalance, Maintenance, Crash, Crash, Reboot, SoftReboot, PowerOff, RunnerKill, RunnerMute, RunnerDeaf, ClockJump, UnitRestart,
 			DesiredZero, Refresh, Suspend, DeleteRunners, Standby, Detach, ScaleInByHand, BoundsChange, AZRebalance),
 		At: d.span(time.Minute, until), Instance: d.from(1, 1000),
 	}
@@ -172,6 +172,8 @@ func atTime(d *dice, until time.Duration) Fault {
 		f.For = d.span(5*time.Second, 25*time.Minute)
 	case TokenRevoked, TokenRotated:
 		f.Instance, f.For = 0, d.span(time.Minute, 40*time.Minute)
+	case RunnerDeaf:
+		f.Count = d.from(1, 3)
 	case SpotLate:
 		f.Amount = d.span(5*time.Second, 55*time.Second)
 	case ClockJump:
