@@ -20,7 +20,7 @@ type illness struct {
 	next    time.Time     // not before: have it replaced
 	turn    time.Duration // after the first in leaving order
 	section string        // the section whose polls are refused; empty when none are
-	full    bool          // every slot is busy: nobody polls
+	mute    bool          // every slot is busy, so nobody polls, or GitLab does not answer
 	marked  bool          // reported Unhealthy, and not replaced yet
 	others  int           // looks in a row that found another instance reported
 	late    bool          // said that nothing comes of it
@@ -74,7 +74,7 @@ func (s *Monitor) judge(o fleet.Observation, passed time.Duration) {
 		s.sickOfSilence(passed)
 	case refused != "" || still:
 		s.sickOfRefusals()
-		s.ill.full = o.Slots() > 0 && o.Free() == 0
+		s.ill.mute = o.Slots() > 0 && o.Free() == 0 || o.PollsFailed() > last.PollsFailed()
 		if !still {
 			s.ill.section = refused
 		}
@@ -190,7 +190,7 @@ func (s *Monitor) well() {
 		s.say(Info, "the runner can get jobs again", fleet.Reason(fmt.Sprintf("it could not for %s: %s", s.ill.lasted.Round(time.Second), s.ill.why)))
 	}
 	if s.ill.why != "" {
-		s.said = ""
+		s.unsaid()
 	}
 	s.ill, s.init = illness{}, reinit{needless: true}
 }
@@ -213,9 +213,9 @@ func (s *Monitor) ails(passed time.Duration) {
 	}
 	before := s.ill.lasted
 	s.ill.lasted += passed
-	if s.ill.full { // it runs jobs, and a section that was mended has no way to show it
+	if s.ill.mute { // a section that was mended has no way to show it
 		s.ill.lasted = min(s.ill.lasted, max(before, sharedAfter))
-		s.ill.full = false
+		s.ill.mute = false
 	}
 	if !s.ill.own && before < sharedAfter && s.ill.lasted >= sharedAfter {
 		level := Error

@@ -124,7 +124,8 @@ func (s *Init) gotRunner(r Result) {
 	}
 	known := s.set.Mode == fleet.ModeToken && len(s.reg.Runners) == 1 && s.reg.Runners[0] == runner
 	s.reg.Runners = append(runners, runner)
-	s.unsaved, s.said = true, ""
+	s.unsaved = true
+	s.unsaid()
 	if known {
 		s.keepRegistration()
 	} else {

@@ -206,14 +206,21 @@ func (s *Monitor) gotHeldReading(o fleet.Observation) {
 // gotSecondListing looks again before anything that cannot be undone: others
 // may have left, or work may have come, during the hold.
 func (s *Monitor) gotSecondListing(g fleet.Group) {
-	d := s.mayLeave(g)
-	if d.Verdict != scaling.Go {
-		s.leave.quiet = d.Verdict == scaling.Stay
-		s.leave.again = s.now.Add(leaveWait)
-		s.back(Info, append(d.Reasons, "the group has changed meanwhile")...)
-		return
+	if s.stillMay(g) {
+		s.goTo(leaveFlags)
 	}
-	s.goTo(leaveFlags)
+}
+
+// stillMay goes back where this instance may not leave any more.
+func (s *Monitor) stillMay(g fleet.Group) bool {
+	d := s.mayLeave(g)
+	if d.Verdict == scaling.Go {
+		return true
+	}
+	s.leave.quiet = d.Verdict == scaling.Stay
+	s.leave.again = s.now.Add(leaveWait)
+	s.back(Info, append(d.Reasons, "the group has changed meanwhile")...)
+	return false
 }
 
 // gotLeaveFlags: once a notice stands the drain owns the runner, and going into
@@ -277,8 +284,10 @@ func (s *Monitor) gotCheck(g fleet.Group) {
 		s.rest()
 		return
 	}
-	if s.leave.left.IsZero() && s.leave.tries < terminateTries {
-		s.goTo(leaveOwner) // it has not taken effect: once more
+	if s.leave.left.IsZero() && s.leave.tries < terminateTries { // it has not taken effect: once more, where it still may
+		if s.stillMay(g) {
+			s.goTo(leaveOwner)
+		}
 		return
 	}
 	s.leave.again = s.now.Add(leaveWaitMost)

@@ -16,6 +16,7 @@
 package life
 
 import (
+	"slices"
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
@@ -46,7 +47,7 @@ type flow struct {
 	notBefore time.Time // nothing but a heartbeat is asked for earlier
 	backoff   backoff
 	hook      keeper
-	said      string // the failure that was last said: repeated ones are said once
+	said      [3]string // the failures that were last said: repeated ones are said once, also where two take turns
 	out       []Action
 	exit      *Exit
 }
@@ -120,6 +121,9 @@ const retryAfterMost = 5 * time.Minute
 // done ends the machine.
 func (f *flow) done(code ExitCode, summary string) { f.exit = &Exit{Code: code, Summary: summary} }
 
+// unsaid has the next failure said again: something has gone well meanwhile.
+func (f *flow) unsaid() { f.said = [len(f.said)]string{} }
+
 // say logs a decision.
 func (f *flow) say(l Level, action string, reasons ...fleet.Reason) {
 	f.out = append(f.out, Say{Level: l, Decision: fleet.Decision{Verb: f.verb, Action: action, Reasons: reasons}})
@@ -129,10 +133,11 @@ func (f *flow) say(l Level, action string, reasons ...fleet.Reason) {
 // in the same way: a fleet that waits for GitLab fills no disk with it.
 func (f *flow) fails(l Level, action string, cause *fleet.Failure) {
 	key := string(l) + action + string(cause.Kind) + cause.Op
-	if f.said == key {
+	if slices.Contains(f.said[:], key) {
 		l = Debug
+	} else {
+		f.said = [len(f.said)]string{key, f.said[0], f.said[1]}
 	}
-	f.said = key
 	f.out = append(f.out, Say{Level: l, Decision: fleet.Decision{Verb: f.verb, Action: action}, Err: cause})
 }
 

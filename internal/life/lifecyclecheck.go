@@ -199,7 +199,8 @@ func (s *LifecycleCheck) partly(f *fleet.Failure) {
 	level := Debug
 	anew := s.part.last.IsZero() || s.now.Sub(s.part.last) >= partlyAgain
 	if anew || f.Op != s.part.op && s.now.Sub(s.part.saidAt) >= partlyAgain {
-		level, s.said = Warn, ""
+		level = Warn
+		s.unsaid()
 		s.part.op, s.part.saidAt = f.Op, s.now
 	}
 	s.part.last = s.now
@@ -228,7 +229,8 @@ func (s *LifecycleCheck) answered() {
 		s.say(Info, "the metadata service answers again", fleet.Reason(fmt.Sprintf("after %d unanswered looks", s.unknown)))
 	}
 	if s.unknown > 0 { // else said stands: one path may be ill while the others answer
-		s.unknown, s.said = 0, ""
+		s.unknown = 0
+		s.unsaid()
 	}
 }
 

@@ -133,7 +133,8 @@ func (s *ScaleUp) got(r Result) {
 	case scaleLook:
 		s.gotGroup(value[fleet.Group](r))
 	case scaleRaise:
-		s.raised, s.said = true, ""
+		s.raised = true
+		s.unsaid()
 		s.stepped = s.stepped || s.blind
 		s.say(Info, fmt.Sprintf("raised desired capacity of group %q to %d", s.find.who.Group, s.raise.Desired), s.raise.Reasons...)
 		s.sayMax()

@@ -172,6 +172,9 @@ func (s *Unregister) gotDraining(u fleet.UnitState) {
 	switch {
 	case !u.Running():
 		s.say(Info, "the runner has ended")
+		if due := s.hook.asked.Add(s.hook.every()); due.Before(s.hook.next) { // none was sent while the jobs were ended
+			s.hook.next = due
+		}
 		s.drained()
 	case over:
 		s.endJobs(d)
