@@ -64,6 +64,12 @@ func TestDeafRunnerAfterRefusals(t *testing.T) {
 	clear(s.gitlab.runners)
 	s.run(time.Minute)
 	s.proc.deaf = deafUntilRestart
+	s.fail = func(a life.Action) *fleet.Failure { // init, run again, would restart it as well
+		if a == life.Action(life.StartUnit{Unit: life.UnitInit}) {
+			return kind(fleet.Local)
+		}
+		return nil
+	}
 	s.gitlab.runners[1] = &glRunner{token: token, managers: map[string]bool{}}
 	s.forget()
 	s.run(12 * time.Minute)

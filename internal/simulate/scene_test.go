@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +77,24 @@ func split(l *loop) (busy, idle []*instance) {
 	return busy, idle
 }
 
+// strikeBusy has a fault strike the instance whose job came last.
+func strikeBusy(t *testing.T, l *loop, f *Fault) *instance {
+	t.Helper()
+	alive := slices.DeleteFunc(slices.Clone(l.instances), func(i *instance) bool { return i.dead || !i.up })
+	best := -1
+	for n, i := range alive {
+		if i.inService && len(i.runner.jobs) > 0 && (best < 0 || i.runner.jobs[0].got > alive[best].runner.jobs[0].got) {
+			best = n
+		}
+	}
+	if best < 0 {
+		t.Fatal("no instance is busy")
+	}
+	f.Instance = best + len(alive) // 0 would be the whole fleet
+	l.strike(f)
+	return alive[best]
+}
+
 // lastJob is when the last of an instance's jobs ended.
 func lastJob(l *loop, i *instance) (ended time.Duration) {
 	for _, j := range l.jobs {
@@ -101,18 +120,12 @@ func gotJobs(l *loop, i *instance, from, to time.Duration) (n int) {
 func TestStandby(t *testing.T) {
 	t.Parallel()
 	const begins, lasts = 30 * time.Minute, 40 * time.Minute
-	l := scene(6, 10, steadily(2*time.Minute, 11*time.Minute), Fault{Kind: Standby, At: begins, For: lasts, Instance: 2})
-	play(t, l, begins-time.Second)
-	busy, _ := split(l)
-	play(t, l, begins+2*time.Minute)
-	var i *instance
-	for _, b := range busy {
-		if b.flags.Standby {
-			i = b
-		}
-	}
-	if i == nil || !i.isHeld() || len(i.runner.jobs) != 1 {
-		t.Fatalf("of %d busy ones none is held and ends its job", len(busy))
+	l := scene(6, 14, steadily(3*time.Minute, 25*time.Minute))
+	play(t, l, begins)
+	i := strikeBusy(t, l, &Fault{Kind: Standby, For: lasts})
+	play(t, l, begins+time.Minute)
+	if !i.flags.Standby || !i.isHeld() || len(i.runner.jobs) != 1 {
+		t.Fatalf("a minute after: standby %v, held %v, %d jobs", i.flags.Standby, i.isHeld(), len(i.runner.jobs))
 	}
 	play(t, l, begins+lasts-time.Second)
 	if i.runner.state != runnerActive || len(i.runner.jobs) > 0 || gotJobs(l, i, begins+time.Minute, begins+lasts) > 0 {
@@ -132,16 +145,12 @@ func TestStandby(t *testing.T) {
 func TestDetached(t *testing.T) {
 	t.Parallel()
 	const begins = 30 * time.Minute
-	l := scene(6, 10, steadily(2*time.Minute, 11*time.Minute), Fault{Kind: Detach, At: begins, For: time.Hour, Instance: 2})
-	play(t, l, begins+2*time.Minute)
-	var i *instance
-	for _, x := range l.instances {
-		if x.detachedAt > 0 {
-			i = x
-		}
-	}
-	if i == nil || i.noticeKind != fleet.NoticeDetached || len(i.runner.jobs) != 1 || !l.registered(i) {
-		t.Fatal("nobody was detached with a job running")
+	l := scene(6, 14, steadily(3*time.Minute, 25*time.Minute))
+	play(t, l, begins)
+	i := strikeBusy(t, l, &Fault{Kind: Detach, For: time.Hour})
+	play(t, l, begins+time.Minute)
+	if i.noticeKind != fleet.NoticeDetached || len(i.runner.jobs) != 1 || !l.registered(i) {
+		t.Fatalf("a minute after: notice %q, %d jobs, registered %v", i.noticeKind, len(i.runner.jobs), l.registered(i))
 	}
 	mustEndWell(t, l, Detach)
 	if i.dead || i.runner.state != runnerDown || i.reg != nil || l.registered(i) || gotJobs(l, i, begins+2*time.Minute, l.length) > 0 {
