@@ -259,12 +259,12 @@ const (
 	clockSlack = 30 * time.Second
 )
 
-// spotEnd is when EC2 takes the instance. Where that would be too far from two
-// minutes ahead, this machine's clock is wrong: believed, it would have the jobs
+// spotEnd is when EC2 takes the instance. Where that would be past, or too far from
+// two minutes ahead, this machine's clock is wrong: believed, it would have the jobs
 // killed at once, or lost with the instance.
 func spotEnd(told, now time.Time) time.Time {
 	left := told.Sub(now)
-	if left > spotLead+clockSlack || left < -clockSlack {
+	if left > spotLead+clockSlack || left < 0 {
 		return now.Add(spotLead - clockSlack)
 	}
 	return told

@@ -102,8 +102,9 @@ func (i *instance) writesNotice(p *process, n fleet.Notice) {
 	case fleet.NoticeMaintenance:
 		so = len(m.Maintenance) > 0
 	}
-	// A notice that comes late, on a clock that was set: nobody can know how much is left.
-	blind := i.spotDeadline-i.spotAt < 100*time.Second && i.hurtSince(0, ClockJump) > 0
+	// A notice that comes late, or seems to, on a clock that was set: nobody can know how much is left.
+	seemsLate := n.Deadline != nil && n.Deadline.Sub(p.clock()) >= 0 && n.Deadline.Sub(p.clock()) < 100*time.Second
+	blind := (i.spotDeadline-i.spotAt < 100*time.Second || seemsLate) && i.hurtSince(0, ClockJump) > 0
 	if d := n.Deadline; d != nil && n.Kind == fleet.NoticeSpot && so && !blind {
 		given, left := d.Sub(p.clock()), i.spotDeadline-l.at
 		if given > left+clockSlack || given < left-time.Minute {
