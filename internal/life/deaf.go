@@ -10,9 +10,9 @@ import (
 // deafness is the part of Monitor that finds a runner which lives, has its
 // sections and a free slot, and asks GitLab for nothing: no poll is in flight, none
 // is answered, refused or failed. systemd takes it for healthy. One whose polls were
-// refused is silent as it should be, for an hour.
+// refused is silent as it should be, for an hour. A page without the count of polls is
+// one that has made none: init lets no other runner into service.
 type deafness struct {
-	heard  bool          // this runner's page tells of answered polls: without that, silence tells nothing
 	silent time.Duration // so far
 	step   int           // of the last resorts that were tried in this silence
 }
@@ -42,12 +42,11 @@ const (
 
 // listen counts the silence between two readings.
 func (s *Monitor) listen(last, o fleet.Observation, passed time.Duration) {
-	s.deaf.heard = s.deaf.heard || o.PollsAnswered() > 0
 	asks := polls(o) > polls(last) || o.InFlight() > 0 || o.Running() > 0 || o.JobsTotal() > last.JobsTotal()
 	switch {
 	case o.PollsRefused() > last.PollsRefused():
 		s.deaf.silent, s.deaf.step = -deafRefused, 0
-	case asks || !s.deaf.heard || !loaded(o):
+	case asks || !loaded(o):
 		s.deaf.silent, s.deaf.step = 0, 0
 	default:
 		s.deaf.silent += passed
