@@ -581,7 +581,8 @@ func (l *loop) unregisters(p *process) {
 
 func (l *loop) judgeInterrupted(j *job) {
 	i := j.in
-	if !i.mayEndJobs() && i.death == "" {
+	misled := i.spotDeadline > 0 && i.hurtSince(0, ClockJump) > 0 // by its clock less time was left, and nobody on it knows better
+	if !i.mayEndJobs() && i.death == "" && !misled {
 		l.breaks("job", "i%02d job %d was killed, and nothing took the instance (%s)", i.number, j.id, i.noticeKind)
 	}
 }
