@@ -104,7 +104,9 @@ func TestWatchdogMissesADaemonThatHangs(t *testing.T) {
 
 func TestNoWatchdogNoPings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		opts, _ := options(t, newOutside())
+		o := newOutside()
+		o.units[life.UnitMonitor] = true
+		opts, _ := options(t, o)
 		h := &told{begin: time.Now()}
 		opts.Notify = h.notify
 		ctx, stop := context.WithTimeout(t.Context(), time.Hour)
