@@ -52,7 +52,7 @@ deb: $(BIN)/nfpm-$(NFPM)
 # The instances that test/boot boots want both cores for themselves, and come last.
 test: $(BIN)/tally $(BIN)/nfpm-$(NFPM)
 	go vet ./...
-	{ go test $(RACE) -coverpkg '$(subst $() ,$(COMMA),$(CORE:%=./%))' -coverprofile $(BIN)/cover.out -timeout 5m -json $$(go list ./... | grep -v /test/boot$$); \
+	{ go test $(RACE) -coverpkg '$(subst $() ,$(COMMA),$(CORE:%=./%))' -coverprofile $(BIN)/cover.out -timeout 8m -json $$(go list ./... | grep -v /test/boot$$); \
 		go test $(RACE) -timeout 8m -json ./test/boot; } \
 		| $(BIN)/tally -gate '$(subst $() ,$(COMMA),$(CORE))' -profile $(BIN)/cover.out -least $(LEAST) \
 		-left-out '$(NORACE)' -may 'moto_server|gitlab-runner' $(if $(filter true,$(CI)),-strict)
