@@ -68,16 +68,29 @@ func (l *loop) lookAtInstances() {
 		}
 		ill++
 	}
+	crashed := l.crashedSince(l.at - time.Hour)
 	for _, i := range l.instances {
 		if !i.dead {
 			l.lookAtCalls(i)
 		}
-		most := unhealthyAfter + leakSlack + time.Duration(ill+len(l.condemned))*12*time.Minute
+		most := unhealthyAfter + leakSlack + time.Duration(ill+len(l.condemned)+crashed)*12*time.Minute
 		if i.inService && !i.dead && l.at-i.workedAt > most {
 			l.breaks("leak", "i%02d has not worked for %s: %s", i.number, l.at-i.workedAt, l.whyNot(i))
 			i.workedAt = l.at + 10*time.Hour
 		}
 	}
+}
+
+// crashedSince counts the instances that EC2's health checks had replaced: these take
+// turns with the replacements that instances ask for.
+func (l *loop) crashedSince(at time.Duration) int {
+	n := 0
+	for _, i := range l.instances {
+		if i.dead && i.death == world.ReasonCrash && i.diedAt >= at {
+			n++
+		}
+	}
+	return n
 }
 
 // works tells whether a runner could get jobs.
