@@ -111,7 +111,7 @@ func owesEnd(_ *loop, i *instance, v view) bool {
 }
 
 func owesLaunch(l *loop, i *instance, v view) bool {
-	return v.state == world.PendingWait && i.up && i.runner.state == runnerActive && i.flags.Registered && l.works(i) && l.reachedGitLab(i) && !i.refused
+	return v.state == world.PendingWait && i.up && i.down == fleet.NotGoingDown && i.runner.state == runnerActive && i.flags.Registered && l.works(i) && l.reachedGitLab(i) && !i.refused
 }
 
 func owesProtection(_ *loop, i *instance, v view) bool {

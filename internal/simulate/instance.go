@@ -102,7 +102,24 @@ func (i *instance) goDown(how fleet.Shutdown) {
 		i.units[u].stop()
 	}
 	i.runner.stop()
+	i.shutDown()
 	i.maybeOff()
+}
+
+// shutDown runs runner-shutdown's ExecStop= where no stop of another unit stands for
+// it: that unit is active from boot on.
+func (i *instance) shutDown() {
+	c := &i.units[unitCheck]
+	if s := c.state; s != unitDown && s != unitFailed || i.units[unitUnregister].main != nil || i.units[unitUnregister].stops != nil {
+		return
+	}
+	c.gen++
+	c.state, c.asked = unitStopping, true
+	c.giveUpLater()
+	c.runStop(func() {
+		c.state = unitDown
+		i.maybeOff()
+	})
 }
 
 // maybeOff ends the shutdown when nothing is left to wait for.

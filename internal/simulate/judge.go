@@ -62,7 +62,7 @@ func (l *loop) lookAtInstances() {
 			i.workedAt = l.at
 			continue
 		}
-		if troubled || i.flags.Notice != nil || i.down != fleet.NotGoingDown || !i.up || l.sharedIllness(i) || i.hurtSince(l.at-2*lookPeriod, DiskFull) > 0 {
+		if troubled || i.flags.Notice != nil || i.down != fleet.NotGoingDown || !i.up || l.sharedIllness(i) || i.deafAfterRefusals() || i.hurtSince(l.at-2*lookPeriod, DiskFull) > 0 {
 			i.workedAt += lookPeriod
 			continue
 		}
@@ -79,6 +79,12 @@ func (l *loop) lookAtInstances() {
 			i.workedAt = l.at + 10*time.Hour
 		}
 	}
+}
+
+// deafAfterRefusals: for an hour after GitLab's refusals a deaf runner looks like one
+// that waits as it should.
+func (i *instance) deafAfterRefusals() bool {
+	return i.l.tokenEver && i.runner.deaf != nil && i.l.at-i.trulyAt < 2*time.Hour
 }
 
 // crashedSince counts the instances that EC2's health checks had replaced: these take
