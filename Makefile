@@ -87,7 +87,7 @@ soak:
 	if [ $(EDGES) -gt 0 ]; then go test ./test/edges -run Fleets -count 1 -timeout 0 -v -seeds $(EDGES) | grep -vE '^ *(=== |--- PASS)'; fi
 	if [ $(KILLS) -gt 0 ] && [ "$$(id -u)" = 0 ]; then go test ./test/boot -run '^TestKillSchedules$$' -count 1 -v -parallel 5 -timeout 30m -schedules $(KILLS); fi
 
-## soak-ci: fixed seeds, each lived twice, and for two minutes others that are new with each change: they are counted from the
+## soak-ci: fixed seeds, each lived twice, and 400 others, for two minutes at most, that are new with each change: they are counted from the
 ## tree's own hash, so that what a gate has found can be found again
 FRESH ?= $(shell printf %d 0x$$(git rev-parse 'HEAD^{tree}' 2>/dev/null | cut -c1-10) 2>/dev/null || date +%s)
 soak-ci:

@@ -98,7 +98,7 @@ func parse(args []string, notes io.Writer) (options, error) {
 	f.Usage = func() { fmt.Fprint(notes, usage); f.PrintDefaults() }
 	f.DurationVar(&o.long, "for", time.Minute, "how long to go on, where the seeds have no end")
 	seeds := f.String("seeds", "", "A..B: these `seeds`, and no others; A..: from A on")
-	f.BoolVar(&o.ci, "ci", false, fmt.Sprintf("live %d fixed seeds, each twice, and then those of -seeds for %s", fixedSeeds, freshTime))
+	f.BoolVar(&o.ci, "ci", false, fmt.Sprintf("live %d fixed seeds, each twice, and then %d of -seeds, for %s at most", fixedSeeds, freshSeedsMost, freshTime))
 	f.StringVar(&o.seed, "seed", "", "live this `seed` alone")
 	f.StringVar(&o.replay, "replay", "", "live the schedule in this `file` alone")
 	f.BoolVar(&o.log, "log", false, "with -seed or -replay: print the log")
@@ -127,6 +127,14 @@ func parse(args []string, notes io.Writer) (options, error) {
 type seedRange struct {
 	from, to uint64
 	bounded  bool
+}
+
+// first are the first n of the seeds, where they have no end.
+func (r seedRange) first(n uint64) seedRange {
+	if !r.bounded {
+		r.to, r.bounded = r.from+n-1, true
+	}
+	return r
 }
 
 // freshSeeds begin where no run has begun before.

@@ -10,8 +10,11 @@ import (
 const (
 	// fixedSeeds are those that every change is held against, from 0 on.
 	fixedSeeds = 100
-	// freshTime is how long a change is held against seeds that are its own.
-	freshTime = 2 * time.Minute
+	// freshTime is how long a change is held against seeds that are its own, and
+	// freshSeedsMost how many at most: a gate that is run again lives the same ones,
+	// however fast the machine is.
+	freshTime      = 2 * time.Minute
+	freshSeedsMost = 400
 )
 
 // spell is one part of a soak.
@@ -23,11 +26,14 @@ type spell struct {
 
 func (o options) spells() []spell {
 	if !o.ci {
+		if o.seeds.bounded {
+			return []spell{{seeds: o.seeds, twice: o.twice}}
+		}
 		return []spell{{seeds: o.seeds, twice: o.twice, long: o.long}}
 	}
 	return []spell{
 		{seeds: seedRange{from: 0, to: fixedSeeds - 1, bounded: true}, twice: true},
-		{seeds: o.seeds, twice: o.twice, long: freshTime},
+		{seeds: o.seeds.first(freshSeedsMost), twice: o.twice, long: freshTime},
 	}
 }
 
@@ -50,7 +56,7 @@ func soak(ctx context.Context, o options, out, notes io.Writer) int {
 
 // live lives the seeds of a spell.
 func (s *summary) live(ctx context.Context, part spell) {
-	if !part.seeds.bounded {
+	if part.long > 0 {
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, part.long)
 		defer stop()
