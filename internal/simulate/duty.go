@@ -88,7 +88,7 @@ var duties = []duty{
 	{"leave", "keeps its runner held and does not leave", 6 * time.Minute, owesSections, needsAWS},
 	{"standby", "is in Standby and its runner polls", 3 * time.Minute, owesStandby, needsFiles},
 	{"standby", "is back from Standby and keeps to it", 3 * time.Minute, owesService, needsFiles},
-	{"shrink", "has had no job for long, is above the minimum and stays", time.Hour, owesLeaving, needsAWS},
+	{"shrink", "has had no job for long, is above the minimum and stays", 45 * time.Minute, owesLeaving, needsAWS},
 }
 
 // stays tells whether an instance is in service and nothing is about to take it.
