@@ -28,11 +28,13 @@ var layers = map[string][]string{
 
 	"internal/cli": {"internal/..."},
 
-	"internal/agent":        {"internal/fleet", "internal/scaling", "internal/life"},
-	"internal/demand":       {"internal/fleet", "internal/scaling", "internal/life"},
-	"internal/reap":         {"internal/fleet", "internal/scaling", "internal/life"},
-	"internal/simulate":     {"internal/fleet", "internal/scaling", "internal/life", "internal/world"},
-	"internal/emulator/...": {"internal/fleet", "internal/scaling", "internal/life", "internal/world", "internal/emulator/...", "packaging/..."},
+	"internal/agent":             {"internal/fleet", "internal/scaling", "internal/life"},
+	"internal/demand":            {"internal/fleet", "internal/scaling", "internal/life"},
+	"internal/reap":              {"internal/fleet", "internal/scaling", "internal/life"},
+	"internal/simulate":          {"internal/fleet", "internal/scaling", "internal/life", "internal/world"},
+	"internal/simulate/capacity": {"internal/fleet", "internal/scaling", "internal/simulate/trace"},
+	"internal/simulate/trace":    {},
+	"internal/emulator/...":      {"internal/fleet", "internal/scaling", "internal/life", "internal/world", "internal/emulator/...", "packaging/..."},
 
 	"internal/config":  {"internal/fleet"},
 	"internal/life":    {"internal/fleet", "internal/scaling"},
@@ -71,7 +73,7 @@ var why = []struct{ from, to, reason string }{
 }
 
 // core are the packages that do no I/O.
-var core = []string{"internal/fleet", "internal/scaling", "internal/life", "internal/world", "internal/simulate"}
+var core = []string{"internal/fleet", "internal/scaling", "internal/life", "internal/world", "internal/simulate", "internal/simulate/capacity", "internal/simulate/trace"}
 
 // notInCore are imports that would let the core reach outside.
 var notInCore = map[string]string{
