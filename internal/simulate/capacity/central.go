@@ -1,0 +1,67 @@
+package capacity
+
+// bench keeps the instances that a manager can give a job to, by how many slots
+// they have free: the fullest first, so that others fall empty and can go.
+type bench struct {
+	byFree [][]int32
+	place  []int32 // of an instance in its list
+	in     []int32 // which list it is in; 0: none
+	free   int     // slots, in all
+}
+
+// put files an instance under its free slots; 0 takes it out.
+func (b *bench) put(n int32, free int) {
+	for len(b.in) <= int(n) {
+		b.in, b.place = append(b.in, 0), append(b.place, 0)
+	}
+	for len(b.byFree) <= free {
+		b.byFree = append(b.byFree, nil)
+	}
+	if was := b.in[n]; was > 0 {
+		list := b.byFree[was]
+		last := list[len(list)-1]
+		list[b.place[n]] = last
+		b.place[last] = b.place[n]
+		b.byFree[was] = list[:len(list)-1]
+		b.free -= int(was)
+	}
+	b.in[n] = int32(free) //nolint:gosec // at most MaxSlots
+	if free > 0 {
+		b.place[n] = int32(len(b.byFree[free])) //nolint:gosec // at most MaxInstances
+		b.byFree[free] = append(b.byFree[free], n)
+		b.free += free
+	}
+}
+
+// fullest is an instance with the fewest free slots; -1 where none is free.
+func (b *bench) fullest() int32 {
+	for _, list := range b.byFree[min(1, len(b.byFree)):] {
+		if len(list) > 0 {
+			return list[len(list)-1]
+		}
+	}
+	return -1
+}
+
+// file puts an instance where it belongs now.
+func (b *bench) file(e *engine, n int32) {
+	i := &e.instances[n]
+	if i.state != inService {
+		b.put(n, 0)
+		return
+	}
+	b.put(n, i.free())
+}
+
+// handOut gives waiting jobs to free slots.
+func (b *bench) handOut(e *engine) {
+	for e.queue.len() > 0 {
+		n := b.fullest()
+		if n < 0 {
+			return
+		}
+		e.begin(n, e.queue.pop())
+		b.file(e, n)
+		e.policy.filled(e, n)
+	}
+}

@@ -1,0 +1,15 @@
+// Package capacity plays a trace of jobs on a fleet whose capacity a policy
+// decides: Shoal's own decisions, the very functions of package scaling that run
+// on an instance, or a peer's, drawn after its documentation.
+//
+// It models what decides about waiting and paying and nothing else: how long an
+// instance takes from its launch to its first poll, when each runner polls, what
+// its queue gauge showed when it was last given a job, when a daemon reads it,
+// the group's bounds, throttled calls, and spot interruptions. It guarantees that
+// a run depends on its arguments alone, that no job is forgotten, and that its
+// cost grows with what happens, not with the time that passes: a reading that
+// can decide nothing is jumped over.
+//
+// Faults and the machines' own steps are left to package simulate, which lives
+// them through one by one; test/e2e holds this model against the emulator.
+package capacity
