@@ -48,8 +48,9 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-func (p palette) red(s string) string { return p.wrap("31;1", s) }
-func (p palette) dim(s string) string { return p.wrap("2", s) }
+func (p palette) red(s string) string   { return p.wrap("31;1", s) }
+func (p palette) green(s string) string { return p.wrap("32", s) }
+func (p palette) dim(s string) string   { return p.wrap("2", s) }
 
 func (p palette) wrap(code, s string) string {
 	if !p.on {

@@ -1,0 +1,362 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shoal-ci/shoal/internal/life"
+	"github.com/shoal-ci/shoal/internal/simulate/capacity"
+	"github.com/shoal-ci/shoal/internal/simulate/trace"
+)
+
+// simulateFlags are what the command line says.
+type simulateFlags struct {
+	capacity.Options
+	trace    string
+	policies []string
+	seeds    int
+	asJSON   bool
+}
+
+// The bounds of --seeds and of --policy: beyond them a typing error, not a wish.
+const (
+	mostSeeds    = 1000
+	mostPolicies = 100
+)
+
+// apiBurst is how many calls of a throttled Auto Scaling are answered at once.
+const apiBurst = 100
+
+// simulateCommand plays a trace under several policies.
+func (c *call) simulateCommand() *cobra.Command {
+	var f simulateFlags
+	cmd := &cobra.Command{
+		Use:     "simulate",
+		GroupID: groupHuman,
+		Short:   "Play a trace of jobs under Shoal's policy and others'",
+		Long: `Play a trace of jobs on a simulated fleet, under the decisions that run on an
+instance and under others', and compare how long jobs wait and what it costs.
+
+A trace is CSV with a header: created_at (seconds, or RFC 3339) and duration
+(seconds) of each job, and where there are pipelines the columns pipeline and
+stage: a job of a stage waits for all of its pipeline's lower stages. "-" reads
+it from stdin.
+
+Policies, with options as name:option=value,…
+
+` + indent(capacity.Describe()) + `
+All begin with the group's minimum in service. A figure is the median over the
+seeds; jobs lost are their sum.`,
+		Example: `  shoal simulate --trace week.csv
+  shoal simulate --trace week.csv --policy shoal --policy taskscaler:idle_count=6,idle_time=300
+  shoal simulate --trace week.csv --slots 6 --boot 90s --idle 180s --max 80 --policy shoal --policy original
+  shoal simulate --trace week.csv --spot-mtbf 6h --slots 4,8
+  shoal simulate --trace week.csv --json | jq '.policies[] | {policy, instance_hours}'`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.simulate(cmd.Context(), f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.trace, "trace", "", "the trace, a CSV file")
+	flags.StringArrayVar(&f.policies, "policy", []string{"shoal", "original", "taskscaler"}, "a policy to play, may be repeated")
+	flags.IntSliceVar(&f.Slots, "slots", []int{6}, "jobs that an instance runs at once; several, as in 4,8, are drawn evenly")
+	flags.DurationVar(&f.Boot, "boot", 90*time.Second, "from an instance's launch until it is up, ±15 %")
+	flags.DurationVar(&f.Init, "init", 2*time.Second, "from then until it is in service, ±15 %")
+	flags.DurationVar(&f.Idle, "idle", 180*time.Second, "how long an instance is without a job before it leaves")
+	flags.IntVar(&f.Min, "min", 0, "the group's minimum, instances")
+	flags.IntVar(&f.Max, "max", 40, "the group's maximum, instances")
+	flags.DurationVar(&f.CheckInterval, "check-interval", 3*time.Second, "between two polls of a runner that has a free slot")
+	flags.DurationVar(&f.SpotMTBF, "spot-mtbf", 0, "mean time until EC2 takes an instance (default: never)")
+	flags.Float64Var(&f.APIRate, "api-rate", 0, "calls a second that Auto Scaling answers before it throttles (default: any number)")
+	flags.IntVar(&f.seeds, "seeds", 5, "how often each policy is played, with other dice")
+	jsonFlag(cmd, &f.asJSON)
+	return cmd
+}
+
+func indent(lines []string) string {
+	var b strings.Builder
+	for _, l := range lines {
+		b.WriteString("  " + l + "\n")
+	}
+	return b.String()
+}
+
+func (c *call) simulate(ctx context.Context, f simulateFlags) error {
+	f.APIBurst = apiBurst
+	with, err := f.check()
+	if err != nil {
+		return err
+	}
+	t, err := c.readTrace(f.trace)
+	if err != nil {
+		return err
+	}
+	b := &bench{plan: capacity.NewPlan(t), options: f.Options, policies: with, seeds: f.seeds}
+	stop := c.showProgress(b)
+	results, err := b.run(ctx)
+	stop()
+	if err != nil {
+		return &commandError{code: life.Failed, err: err}
+	}
+	for _, r := range results {
+		if r.JobsLost > 0 {
+			fmt.Fprintf(c.Stderr, "shoal: %s lost %d jobs\n", r.Policy, r.JobsLost)
+		}
+	}
+	if f.asJSON {
+		return c.printJSON(map[string]any{"policies": results})
+	}
+	return printComparison(c.Stdout, newPalette(c.Stdout, c.Environ), results)
+}
+
+// check tells what is wrong with the command line.
+func (f simulateFlags) check() ([]capacity.Policy, error) {
+	const hint = `"shoal simulate --help" shows what is allowed`
+	var all []error
+	if f.trace == "" {
+		all = append(all, errors.New("--trace: which file? It is required"))
+	}
+	if f.seeds < 1 || f.seeds > mostSeeds {
+		all = append(all, fmt.Errorf("--seeds is %d; allowed are 1 to %d", f.seeds, mostSeeds))
+	}
+	if len(f.policies) > mostPolicies {
+		all = append(all, fmt.Errorf("--policy: %d of them; at most %d", len(f.policies), mostPolicies))
+	}
+	if err := f.Validate(); err != nil {
+		all = append(all, err)
+	}
+	var with []capacity.Policy
+	for _, spec := range f.policies {
+		p, err := capacity.Parse(spec)
+		if err != nil {
+			all = append(all, fmt.Errorf("--policy: %w", err))
+			continue
+		}
+		with = append(with, p)
+	}
+	if len(all) > 0 {
+		return nil, usage(hint, "%w", errors.Join(all...))
+	}
+	return with, nil
+}
+
+// readTrace reads the trace from its file, or from stdin.
+func (c *call) readTrace(name string) (trace.Trace, error) {
+	from := c.Stdin
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return trace.Trace{}, usage("", "%w", err)
+		}
+		defer file.Close()
+		from = file
+	}
+	t, err := trace.Read(from)
+	if err != nil {
+		return trace.Trace{}, usage(`"shoal simulate --help" tells what a trace is`, "%s: %w", name, err)
+	}
+	return t, nil
+}
+
+// bench is a comparison: every policy with every seed, as many at once as there
+// are processors.
+type bench struct {
+	plan     *capacity.Plan
+	options  capacity.Options
+	policies []capacity.Policy
+	seeds    int
+	done     atomic.Int64 // jobs, of all runs
+}
+
+// total is how many jobs there are to do, in all runs.
+func (b *bench) total() int64 { return int64(b.plan.Jobs()) * int64(b.seeds) * int64(len(b.policies)) }
+
+func (b *bench) run(ctx context.Context) ([]capacity.Result, error) {
+	runs := make([][]capacity.Result, len(b.policies))
+	for p := range runs {
+		runs[p] = make([]capacity.Result, b.seeds)
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for n := next.Add(1) - 1; n < int64(len(b.policies)*b.seeds) && ctx.Err() == nil; n = next.Add(1) - 1 {
+				p, seed := n/int64(b.seeds), n%int64(b.seeds)
+				runs[p][seed] = b.one(ctx, b.policies[p], uint64(seed)) //nolint:gosec // below mostSeeds
+			}
+		})
+	}
+	wg.Wait()
+	if ctx.Err() != nil {
+		return nil, errors.New("interrupted")
+	}
+	results := make([]capacity.Result, len(runs))
+	for p := range runs {
+		results[p] = capacity.Median(runs[p])
+	}
+	return results, nil
+}
+
+func (b *bench) one(ctx context.Context, p capacity.Policy, seed uint64) capacity.Result {
+	told := int64(0)
+	r := capacity.Run(b.plan, p, b.options, seed, func(done int) bool {
+		b.done.Add(int64(done) - told)
+		told = int64(done)
+		return ctx.Err() == nil
+	})
+	b.done.Add(int64(b.plan.Jobs()) - told)
+	return r
+}
+
+// A bar appears when a person has begun to wonder.
+const (
+	progressAfter = time.Second
+	progressEvery = 200 * time.Millisecond
+	progressWidth = 40
+)
+
+// showProgress draws a bar on a terminal until the returned function is called.
+func (c *call) showProgress(b *bench) (stop func()) {
+	if !isTerminal(c.Stderr) {
+		return func() {}
+	}
+	quit, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		began, drawn := time.Now(), false
+		tick := time.NewTicker(progressEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-quit:
+				if drawn {
+					fmt.Fprint(c.Stderr, "\r\x1b[K")
+				}
+				return
+			case now := <-tick.C:
+				if now.Sub(began) >= progressAfter {
+					fmt.Fprint(c.Stderr, "\r\x1b[K"+progressBar(b.done.Load(), b.total()))
+					drawn = true
+				}
+			}
+		}
+	}()
+	return func() { close(quit); <-ended }
+}
+
+func progressBar(done, total int64) string {
+	share := float64(done) / float64(max(total, 1))
+	full := min(int(share*progressWidth), progressWidth)
+	return fmt.Sprintf("[%s%s] %3.0f %% of %d jobs", strings.Repeat("#", full), strings.Repeat(".", progressWidth-full), 100*share, total)
+}
+
+// column is one figure of the table.
+type column struct {
+	head   string
+	figure func(capacity.Result) float64
+	format string
+	more   bool // more is better
+}
+
+var comparison = []column{
+	{"mean", func(r capacity.Result) float64 { return r.Wait.Mean }, "%.1f", false},
+	{"p50", func(r capacity.Result) float64 { return r.Wait.P50 }, "%.1f", false},
+	{"p90", func(r capacity.Result) float64 { return r.Wait.P90 }, "%.1f", false},
+	{"p95", func(r capacity.Result) float64 { return r.Wait.P95 }, "%.1f", false},
+	{"p99", func(r capacity.Result) float64 { return r.Wait.P99 }, "%.1f", false},
+	{"max", func(r capacity.Result) float64 { return r.Wait.Max }, "%.1f", false},
+	{"hours", func(r capacity.Result) float64 { return r.InstanceHours }, "%.1f", false},
+	{"used", func(r capacity.Result) float64 { return 100 * r.Utilisation }, "%.1f%%", true},
+	{"launches", func(r capacity.Result) float64 { return r.Launches }, "%.0f", false},
+	{"unused", func(r capacity.Result) float64 { return r.LaunchesUnused }, "%.0f", false},
+	{"calls", func(r capacity.Result) float64 { return r.APICalls }, "%.0f", false},
+	{"lost", func(r capacity.Result) float64 { return float64(r.JobsLost) }, "%.0f", false},
+}
+
+// bound is the policy that no other can pass: it takes no part in what is best.
+const bound = "oracle"
+
+// printComparison is the table for people: the best of each column is marked.
+func printComparison(w io.Writer, p palette, results []capacity.Result) error {
+	rows := [][]string{{"policy"}}
+	for _, r := range results {
+		rows = append(rows, []string{r.Policy})
+	}
+	for _, col := range comparison {
+		best, contested := bestOf(col, results)
+		rows[0] = append(rows[0], col.head)
+		for i, r := range results {
+			cell := fmt.Sprintf(col.format, col.figure(r)) + " "
+			if contested && r.Policy != bound && fmt.Sprintf(col.format, col.figure(r)) == fmt.Sprintf(col.format, best) {
+				cell = cell[:len(cell)-1] + "*"
+			}
+			rows[i+1] = append(rows[i+1], cell)
+		}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d jobs; waits in seconds; * is the best of a column\n\n", results[0].Jobs)
+	b.WriteString(align(rows, p))
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("write result: %w", err)
+	}
+	return nil
+}
+
+// bestOf is the best figure of a column, and whether there is one to be proud of:
+// not where all are alike.
+func bestOf(col column, results []capacity.Result) (best float64, contested bool) {
+	var figures []float64
+	for _, r := range results {
+		if r.Policy != bound {
+			figures = append(figures, col.figure(r))
+		}
+	}
+	if len(figures) < 2 {
+		return 0, false
+	}
+	low, high := slices.Min(figures), slices.Max(figures)
+	if col.more {
+		return high, low < high
+	}
+	return low, low < high
+}
+
+// align puts cells under each other, the first column to the left.
+func align(rows [][]string, p palette) string {
+	width := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			width[i] = max(width[i], len(cell))
+		}
+	}
+	var b strings.Builder
+	for n, row := range rows {
+		line := fmt.Sprintf("%-*s", width[0], row[0])
+		for i, cell := range row[1:] {
+			if n == 0 {
+				cell += " " // where the mark is
+			}
+			text := fmt.Sprintf("  %*s", max(width[i+1], len(rows[0][i+1])+1), cell)
+			if strings.HasSuffix(cell, "*") {
+				text = p.green(text)
+			}
+			line += text
+		}
+		line = strings.TrimRight(line, " ")
+		if n == 0 {
+			line = p.dim(line)
+		}
+		b.WriteString(line + "\n")
+	}
+	return b.String()
+}
