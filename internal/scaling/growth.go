@@ -1,6 +1,7 @@
 package scaling
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
@@ -8,22 +9,58 @@ import (
 
 // GrowthSettings are what an operator can set.
 type GrowthSettings struct {
-	BlindAfter time.Duration // full without news of the queue for this long: look whether to step
-	BlindMost  time.Duration
+	// BlindAfter is how long an instance is full without news of the queue until it
+	// is its turn to find out. Shorter: instances that nobody needed; longer: jobs
+	// that nobody knows of wait longer.
+	BlindAfter time.Duration
+	// Spares is how many free slots are to stand ready beyond what waits.
+	Spares int
 }
 
-// Growth decides for one instance when to look at the group and what to raise
-// desired to.
+const (
+	// blindMost bounds the time without news after which any instance finds out.
+	// With a launch of five minutes no job waits longer than a quarter of an hour.
+	blindMost = 8 * time.Minute
+	// blindGaugeless is the same for runners that do not tell how many jobs wait:
+	// that every slot is taken is all there is to know.
+	blindGaugeless = 10 * time.Second
+	// atMaxPause is how long a group that is at its maximum is left alone, however
+	// long its queue is.
+	atMaxPause = time.Minute
+)
+
+// Growth is what one instance knows of the queue, and decides when to look at
+// the group and how far to raise it. It is fed every reading of the runner;
+// between two readings that show the same it changes its mind at Due alone.
+//
+// What it knows, the surest first: the queue's length, from a gauge that is
+// fresh when a job was just taken; that jobs waited, from the time that they had
+// waited; and that no slot is free.
 type Growth struct {
-	set   GrowthSettings
-	last  fleet.Observation
-	since time.Time     // full since then, or since the last news
-	wait  time.Duration // until it steps blindly
-	queue Waiting
-	blind bool
+	set    GrowthSettings
+	last   fleet.Observation
+	queue  Waiting
+	before int       // slots that were free at the reading before the news
+	news   time.Time // full since, or full and with news of the queue
+	wait   time.Duration
+	pause  time.Time // no look before
+	gauge  bool      // the runner tells the queue's length
+	basis  basis     // what Look is about
+	full   time.Time // since then
+	taken  int64     // jobs since then, without the gauge
+	guess  float64   // jobs that wait, for each busy instance, without the gauge
 }
 
-// NewGrowth begins.
+// basis is what a decision goes by, the surest first.
+type basis int
+
+const (
+	byGauge basis = iota
+	byWaits
+	blindly
+)
+
+// NewGrowth knows nothing yet.
 func NewGrowth(set GrowthSettings) Growth { return Growth{set: set} }
 
 // Urge is what follows from a reading.
@@ -31,43 +68,163 @@ type Urge string
 
 // The urges.
 const (
-	Free Urge = "free" // a slot is free here: nothing to raise
-	Rest Urge = "rest" // nothing to decide on
-	Look Urge = "look" // at the group, then Decide
+	// Free: a slot is free here, so no job waits, or one that waits is taken within
+	// a poll.
+	Free Urge = "free"
+	// Rest: full, and nothing to decide on until the next news, or Due.
+	Rest Urge = "rest"
+	// Look at the group, then Decide.
+	Look Urge = "look"
 )
 
 // Read takes a reading in.
 func (g *Growth) Read(o fleet.Observation, now time.Time) Urge {
-	g.queue = ReadQueue(g.last, o)
+	last := g.last
 	g.last = o
-	switch {
-	case o.Free() > 0 || o.Slots() == 0:
-		g.since = time.Time{}
+	if o.Free() > 0 || o.Slots() == 0 {
+		g.news = time.Time{}
 		return Free
+	}
+	g.before = 0
+	if last.StartedAt == o.StartedAt {
+		g.before = last.Free()
+	}
+	if g.news.IsZero() {
+		g.full, g.taken, g.guess = now, 0, 0
+		g.heard(now)
+	}
+	g.queue = ReadQueue(last, o)
+	g.gauge = g.gauge || g.queue.Fresh
+	switch {
 	case g.queue.Fresh:
-		g.since, g.wait, g.blind = now, g.set.BlindAfter, false
-		if g.queue.Jobs > 0 {
-			return Look
-		}
-		return Rest
-	case g.since.IsZero():
-		g.since, g.wait = now, g.set.BlindAfter
-	case now.Sub(g.since) >= g.wait:
-		g.blind = true
+		g.basis = byGauge
+		g.heard(now)
+		return g.lookIf(g.queue.Jobs > 0, now)
+	case !g.gauge && g.readWaits(last, o, now):
+		return g.lookIf(g.basis == byWaits, now)
+	case !now.Before(g.Due()):
+		g.basis = blindly
+		return g.lookIf(true, now)
+	}
+	return Rest
+}
+
+// readWaits goes by how long the jobs had waited that were taken since the last
+// reading; false where none was. By Little's law as many wait as are taken in
+// that time: of what filled slots that had been free it tells nothing.
+func (g *Growth) readWaits(last, o fleet.Observation, now time.Time) bool {
+	jobs, seconds := waitsBetween(last, o)
+	if jobs <= 0 {
+		return false
+	}
+	g.heard(now)
+	g.basis, g.guess = blindly, 0
+	if seconds < noWait*float64(jobs) {
+		return true
+	}
+	g.basis = byWaits
+	if g.before == 0 {
+		g.taken += jobs
+		g.guess = float64(g.taken) / max(1, now.Sub(g.full).Seconds()) * seconds / float64(jobs)
+	}
+	return true
+}
+
+func (g *Growth) lookIf(yes bool, now time.Time) Urge {
+	if yes && !now.Before(g.pause) {
 		return Look
 	}
 	return Rest
 }
 
-// Due is when a reading that shows nothing new leads to a look.
-func (g *Growth) Due() time.Time { return g.since.Add(g.wait) }
-
-// Decide is the decision on a listing read right after Read said Look.
-func (g *Growth) Decide(group fleet.Group, self string, now time.Time) Raise {
-	if !g.blind {
-		return RaiseTo(group, self, g.last.Slots(), g.queue.Jobs)
+// heard begins the time without news anew.
+func (g *Growth) heard(now time.Time) {
+	g.news, g.wait = now, g.set.BlindAfter
+	if !g.gauge {
+		g.wait = min(g.wait, blindGaugeless)
 	}
-	g.since = now
-	g.wait = min(2*g.wait, g.set.BlindMost)
-	return Step(group, self, true)
+}
+
+// Due is when Read wants to look though a reading shows nothing new; meaningless
+// while a slot is free.
+func (g *Growth) Due() time.Time {
+	due := g.news.Add(g.wait)
+	if g.pause.After(due) {
+		return g.pause
+	}
+	return due
+}
+
+// Decide is the decision on a listing that was read right after Read said Look.
+func (g *Growth) Decide(group fleet.Group, self string, now time.Time) Raise {
+	var r Raise
+	switch g.basis {
+	case byGauge:
+		r = g.raise(group, self)
+	case byWaits:
+		r = g.estimate(group, self)
+	default:
+		r = g.findOut(group, self, now)
+	}
+	g.pause = time.Time{}
+	if r.AtMax {
+		g.pause = now.Add(atMaxPause)
+	}
+	return r
+}
+
+// raise goes by the queue's length. Where this instance had slots free when the
+// jobs came, others probably had some, too, and have taken of the queue since:
+// half of it, for they poll in any order.
+func (g *Growth) raise(group fleet.Group, self string) Raise {
+	busy, _, _ := count(group, self)
+	elsewhere := (busy - 1) * g.before / 2
+	waiting := max(g.queue.Jobs-elsewhere, 0)
+	if waiting > 0 {
+		waiting += g.set.Spares
+	}
+	r := RaiseTo(group, self, g.last.Slots(), waiting)
+	if elsewhere > 0 {
+		r.Reasons = append(r.Reasons, fleet.Reason(fmt.Sprintf("%d jobs waited; %d slots were free here before, and probably elsewhere", g.queue.Jobs, g.before)))
+	}
+	return r
+}
+
+// estimate goes by how long jobs had waited. It is a guess: the group at most
+// doubles on it, and where it comes to nothing jobs wait all the same.
+func (g *Growth) estimate(group fleet.Group, self string) Raise {
+	busy, _, _ := count(group, self)
+	waiting := min(int(g.guess*float64(busy)), busy*g.last.Slots())
+	if waiting == 0 {
+		return Step(group, self, g.gauge)
+	}
+	r := RaiseTo(group, self, g.last.Slots(), waiting)
+	r.Reasons = append(r.Reasons, "an estimate: from how long the jobs had waited that came of late")
+	return r
+}
+
+// findOut raises by one where nobody knows whether jobs wait: the new instance
+// takes them, and its gauge tells how many more there are. One instance of a
+// fleet does so, the first by id: where that one has a slot free it would be
+// given what waits, so nothing does, and the others need not find out. They do
+// when nothing has been heard for long: the first may be ill.
+func (g *Growth) findOut(group fleet.Group, self string, now time.Time) Raise {
+	if g.wait < blindMost && !firstOfBusy(group, self) {
+		g.wait = blindMost
+		return Raise{Desired: group.Desired, Reasons: []fleet.Reason{"full without news of the queue", "another instance finds out whether jobs wait"}}
+	}
+	r := Step(group, self, g.gauge)
+	g.news = now
+	g.wait = min(2*g.wait, blindMost)
+	return r
+}
+
+// firstOfBusy tells whether self comes first by id among the busy instances.
+func firstOfBusy(g fleet.Group, self string) bool {
+	for _, i := range g.Instances {
+		if i.State == fleet.InService && i.Protected && i.ID < self {
+			return false
+		}
+	}
+	return true
 }

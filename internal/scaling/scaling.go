@@ -32,17 +32,12 @@ type Waiting struct {
 // Without a reading before, nobody knows which section took the newest job:
 // then the shortest counts, for the others may be hours old.
 func ReadQueue(prev, cur fleet.Observation) Waiting {
-	before := make(map[string]int64, len(prev.Runners))
-	if prev.StartedAt == cur.StartedAt {
-		for _, r := range prev.Runners {
-			before[r.Name] = r.JobsTotal
-		}
-	}
+	same := prev.StartedAt == cur.StartedAt
 	first := len(prev.Runners) == 0
 	var w Waiting
 	for _, r := range cur.Runners {
 		switch {
-		case r.QueueSize <= 0 || r.JobsTotal <= before[r.Name]:
+		case r.QueueSize <= 0 || same && r.JobsTotal <= totalOf(prev, r.Name) || r.JobsTotal <= 0:
 		case w.Fresh && first:
 			w.Jobs = min(w.Jobs, r.QueueSize-1)
 		default:
@@ -52,6 +47,16 @@ func ReadQueue(prev, cur fleet.Observation) Waiting {
 	return w
 }
 
+// totalOf is how many jobs a section had been given.
+func totalOf(o fleet.Observation, name string) int64 {
+	for _, r := range o.Runners {
+		if r.Name == name {
+			return r.JobsTotal
+		}
+	}
+	return 0
+}
+
 // noWait is how long a job may have waited and yet count as not having waited:
 // it is handed out at the runner's next poll.
 const noWait = 2 // seconds
@@ -59,18 +64,23 @@ const noWait = 2 // seconds
 // NoneWaited tells that jobs were taken between two readings and had not waited,
 // from gitlab_runner_job_queue_duration_seconds: what runners before 18.1 know.
 func NoneWaited(prev, cur fleet.Observation) bool {
-	if prev.StartedAt != cur.StartedAt {
-		return false
+	jobs, seconds := waitsBetween(prev, cur)
+	return jobs > 0 && seconds < noWait*float64(jobs)
+}
+
+// waitsBetween is how many jobs were taken between two readings of the same
+// process, and how long they had waited together; 0 where that is not known.
+func waitsBetween(prev, cur fleet.Observation) (jobs int64, seconds float64) {
+	if prev.StartedAt != cur.StartedAt || len(prev.Runners) == 0 {
+		return 0, 0
 	}
-	var jobs uint64
-	var seconds float64
 	for _, r := range prev.Runners {
-		jobs, seconds = jobs-r.QueueWaits, seconds-r.QueueWaitSeconds
+		jobs, seconds = jobs-int64(r.QueueWaits), seconds-r.QueueWaitSeconds //nolint:gosec // a count of jobs
 	}
 	for _, r := range cur.Runners {
-		jobs, seconds = jobs+r.QueueWaits, seconds+r.QueueWaitSeconds
+		jobs, seconds = jobs+int64(r.QueueWaits), seconds+r.QueueWaitSeconds //nolint:gosec // a count of jobs
 	}
-	return len(prev.Runners) > 0 && jobs > 0 && jobs < 1<<32 && seconds < noWait*float64(jobs)
+	return jobs, seconds
 }
 
 // Raise is a decision about desired.
@@ -182,6 +192,18 @@ type Leave struct {
 // room for; inTurn false ignores the order, for an instance that has waited
 // long for others that do not go.
 func MayLeave(g fleet.Group, self string, inTurn bool) Leave {
+	return MayLeaveWith(g, self, Terms{InTurn: inTurn})
+}
+
+// Terms are what bounds leaving beside the group's own minimum.
+type Terms struct {
+	InTurn bool // only when it is its turn
+	// Spare is how many idle instances are to stay: a place for what comes next.
+	Spare int
+}
+
+// MayLeaveWith is MayLeave on terms.
+func MayLeaveWith(g fleet.Group, self string, t Terms) Leave {
 	me, ok := g.Find(self)
 	if !ok || me.State != fleet.InService {
 		return Leave{Verdict: Wait, Reasons: []fleet.Reason{fleet.Reason(fmt.Sprintf("the group shows this instance as %q", stateOf(me, ok)))}}
@@ -198,11 +220,28 @@ func MayLeave(g fleet.Group, self string, inTurn bool) Leave {
 	if room <= 0 {
 		return Leave{Verdict: Stay, Reasons: []fleet.Reason{seen, "desired is at the minimum"}}
 	}
-	rank := slices.Index(LeavingOrder(g, self), self)
-	if inTurn && rank >= room {
+	if spare := min(t.Spare, g.Max-busy); spare > 0 {
+		room = min(room, g.Desired-busy-spare)
+		seen += fleet.Reason(fmt.Sprintf(", %d are to stay idle", spare))
+	}
+	rank := rankOf(g, me)
+	if (t.InTurn || room <= 0) && rank >= room {
 		return Leave{Verdict: Wait, Rank: rank, Reasons: []fleet.Reason{seen, fleet.Reason(fmt.Sprintf("%d idle instances go first, %d may go", rank, room))}}
 	}
 	return Leave{Verdict: Go, Rank: rank, Reasons: []fleet.Reason{seen}}
+}
+
+// rankOf is how many idle instances come before me in LeavingOrder, found
+// without sorting: a fleet of thousands is listed often.
+func rankOf(g fleet.Group, me fleet.Instance) int {
+	less := leavesBefore(g)
+	rank := 0
+	for _, i := range g.Instances {
+		if i.State == fleet.InService && !i.Protected && i.ID != me.ID && less(i, me) < 0 {
+			rank++
+		}
+	}
+	return rank
 }
 
 func stateOf(i fleet.Instance, ok bool) fleet.LifecycleState {
@@ -217,29 +256,35 @@ func stateOf(i fleet.Instance, ok bool) fleet.LifecycleState {
 // the same listing: an outdated launch template first, then the availability
 // zone with the most instances, then by id.
 func LeavingOrder(g fleet.Group, self string) []string {
-	current := currentTemplate(g)
-	zone := make(map[string]int)
 	var idle []fleet.Instance
 	for _, i := range g.Instances {
-		if i.State != fleet.InService {
-			continue
-		}
-		zone[i.AvailabilityZone]++
-		if !i.Protected || i.ID == self {
+		if i.State == fleet.InService && (!i.Protected || i.ID == self) {
 			idle = append(idle, i)
 		}
 	}
-	slices.SortFunc(idle, func(a, b fleet.Instance) int {
-		return cmp.Or(
-			compareBool(a.TemplateVersion == current, b.TemplateVersion == current),
-			cmp.Compare(zone[b.AvailabilityZone], zone[a.AvailabilityZone]),
-			cmp.Compare(a.ID, b.ID))
-	})
+	slices.SortFunc(idle, leavesBefore(g))
 	ids := make([]string, len(idle))
 	for n, i := range idle {
 		ids[n] = i.ID
 	}
 	return ids
+}
+
+// leavesBefore compares two instances by who leaves first.
+func leavesBefore(g fleet.Group) func(a, b fleet.Instance) int {
+	current := currentTemplate(g)
+	zone := make(map[string]int)
+	for _, i := range g.Instances {
+		if i.State == fleet.InService {
+			zone[i.AvailabilityZone]++
+		}
+	}
+	return func(a, b fleet.Instance) int {
+		return cmp.Or(
+			compareBool(a.TemplateVersion == current, b.TemplateVersion == current),
+			cmp.Compare(zone[b.AvailabilityZone], zone[a.AvailabilityZone]),
+			cmp.Compare(a.ID, b.ID))
+	}
 }
 
 // currentTemplate is the version that a launch would use: the group's where it

@@ -14,8 +14,11 @@ type shoal struct {
 	deaf
 	period    time.Duration // option period
 	saturated time.Duration // option saturated_period
-	unprotect time.Duration // option unprotect_after
+	unprotect time.Duration // monitor.unprotect_after
 	growth    scaling.GrowthSettings
+	patience  scaling.PatienceSettings
+	spares    int // option spares: slots
+	gauge     int // option gauge
 
 	listing fleet.Group
 	who     []int32 // the instances in the listing's order
@@ -25,18 +28,31 @@ type shoal struct {
 
 // shoalInstance is one instance's daemons.
 type shoalInstance struct {
-	id      string
-	pos     int32 // in the listing
-	growth  scaling.Growth
-	read    time.Duration // the last reading, or one of the moments of the grid
-	full    bool          // what that reading saw
-	planned time.Duration // the next reading; 0: none
-	gen     int32         // of it
-	taken   int64         // jobs it had been given by then
-	active  time.Duration // the last reading that saw a job, or that one had come and gone
-	spell   int32         // of idleness: what an earlier one planned is void
-	waited  int           // looks at which others were to go first
-	failed  int           // throttled calls in a row
+	id       string
+	pos      int32 // in the listing
+	growth   scaling.Growth
+	patience scaling.Patience
+	read     time.Duration // the last reading that was not jumped over
+	full     bool          // what it saw
+	step     time.Duration // between readings from then on
+	planned  time.Duration // the next reading; 0: none
+	gen      int32         // of it
+	took     time.Duration // when it last saw that there were new ones
+	taken    int64         // jobs it had been given by then
+	shown    page          // what its metrics show
+	changed  time.Duration // since when
+	active   time.Duration // the last reading that saw a job, or that one had come and gone
+	spell    int32         // of idleness: what an earlier one planned is void
+	waited   int           // looks at which others were to go first
+	failed   int           // throttled calls in a row
+}
+
+// page is a metrics page.
+type page struct {
+	running int
+	total   int64
+	gauge   int
+	waits   time.Duration
 }
 
 const (
@@ -47,16 +63,19 @@ const (
 )
 
 var shoalOptions = []option{
+	{"idle", "how long an instance is without a job before it leaves (--idle)", span(func(p *shoal) *time.Duration { return &p.patience.Idle })},
+	{"learn", "up to how long it may learn to stay (0s: it does not learn)", span(func(p *shoal) *time.Duration { return &p.patience.Most })},
+	{"spares", "slots of idle instances to hold ready (0)", whole(func(p *shoal) *int { return &p.spares }, 0, 1_000_000)},
 	{"period", "between two readings of the runner (10s)", span(func(p *shoal) *time.Duration { return &p.period })},
-	{"saturated_period", "the same while every slot is taken (3s)", span(func(p *shoal) *time.Duration { return &p.saturated })},
-	{"blind_after", "full without news of the queue for this long: looks whether to step (1m)", span(func(p *shoal) *time.Duration { return &p.growth.BlindAfter })},
-	{"blind_most", "the longest that this grows to (10m)", span(func(p *shoal) *time.Duration { return &p.growth.BlindMost })},
+	{"saturated_period", "the same while jobs run, and a minute longer (3s)", span(func(p *shoal) *time.Duration { return &p.saturated })},
+	{"gauge", "1: the runner tells how many jobs wait, as from 18.1 on; 0: it does not (1)", whole(func(p *shoal) *int { return &p.gauge }, 0, 1)},
+	{"blind_after", "how long an instance is full without news of the queue before it finds out (1m)", span(func(p *shoal) *time.Duration { return &p.growth.BlindAfter })},
 }
 
 func newShoal() *shoal {
 	return &shoal{
-		period: 10 * time.Second, saturated: 3 * time.Second, unprotect: time.Minute,
-		growth: scaling.GrowthSettings{BlindAfter: time.Minute, BlindMost: 10 * time.Minute},
+		period: 10 * time.Second, saturated: 3 * time.Second, unprotect: time.Minute, gauge: 1,
+		growth: scaling.GrowthSettings{BlindAfter: time.Minute},
 	}
 }
 
@@ -68,6 +87,10 @@ func (p *shoal) begin(e *engine) {
 	e.hook = true
 	p.start = e.plan.trace.Start
 	p.listing.Min, p.listing.Max = e.opt.Min, e.opt.Max
+	if p.patience.Idle == 0 {
+		p.patience.Idle = e.opt.Idle
+	}
+	p.growth.Spares = p.spares
 	e.beginAtMin()
 }
 
@@ -112,11 +135,18 @@ func (p *shoal) look(e *engine) (fleet.Group, bool) {
 	return p.listing, true
 }
 
+// up: the monitor has run since before the runner was registered.
 func (p *shoal) up(e *engine, n int32) {
 	i := &p.of[n]
-	i.read = e.now - e.within(p.period)
+	i.step = p.pace(0)
+	i.read = e.now - e.within(i.step)
+	i.changed = e.now
 	p.listed(n).State = fleet.InService
-	p.idles(e, n, next(e.now, i.read, p.period)-p.period)
+	p.idles(e, n, i.read)
+}
+
+func (p *shoal) pace(idle time.Duration) time.Duration {
+	return scaling.Pace(idle, p.period, p.saturated)
 }
 
 // idles begins an idle spell: from is the last reading that saw activity.
@@ -124,17 +154,28 @@ func (p *shoal) idles(e *engine, n int32, from time.Duration) {
 	i := &p.of[n]
 	i.active = from
 	i.spell++
-	if p.listed(n).Protected {
-		e.at(next(from+p.unprotect, i.read, p.period), shoalIdles, n, i.spell)
-	}
-	e.at(next(from+p.idleFor(e, n), i.read, p.period), shoalIdles, n, i.spell)
+	p.planIdle(e, n)
 }
 
-func (p *shoal) idleFor(e *engine, _ int32) time.Duration { return e.opt.Idle }
+// planIdle plans the next reading at which being idle for longer matters.
+func (p *shoal) planIdle(e *engine, n int32) {
+	i := &p.of[n]
+	at := i.active + p.stay(e, n)
+	if mark := i.active + p.unprotect; i.read < mark {
+		at = min(at, mark)
+	}
+	e.at(next(max(at, i.read+1), i.read, i.step), shoalIdles, n, i.spell)
+}
+
+// stay is how long the instance stays idle.
+func (p *shoal) stay(e *engine, n int32) time.Duration {
+	return p.of[n].patience.For(p.patience, e.instances[n].total > 0)
+}
 
 // filled: what the next reading will show may matter.
 func (p *shoal) filled(e *engine, n int32) {
 	i := &p.of[n]
+	p.change(e, n)
 	i.spell++
 	i.waited = 0
 	if !p.listed(n).Protected || i.full || e.instances[n].free() == 0 {
@@ -143,21 +184,43 @@ func (p *shoal) filled(e *engine, n int32) {
 }
 
 func (p *shoal) freed(e *engine, n int32) {
+	p.change(e, n)
 	if p.of[n].full || len(e.instances[n].jobs) == 0 {
 		p.planRead(e, n, e.now)
 	}
 }
 
-func (p *shoal) noticed(e *engine, n int32) { p.of[n].spell++ }
+func (p *shoal) noticed(_ *engine, n int32) { p.of[n].spell++ }
 
-// planRead plans a reading at the first moment of the grid that is not before at.
+// change notes that the metrics show something new. A reading that was jumped
+// over, because it could decide nothing, is told now: the next one is compared
+// with it.
+func (p *shoal) change(e *engine, n int32) {
+	i, m := &p.of[n], &e.instances[n]
+	if at := next(i.changed, i.read, i.step); i.shown.running < m.slots && at > i.read && at < e.now {
+		i.growth.Read(p.observation(m.slots, i.shown, at), p.time(at))
+	}
+	i.shown, i.changed = page{len(m.jobs), m.total, m.gauge, m.waits}, e.now
+}
+
+// observation is a page as a daemon reads it.
+func (p *shoal) observation(slots int, m page, at time.Duration) fleet.Observation {
+	if p.gauge == 0 {
+		m.gauge = 0
+	}
+	return fleet.Observation{
+		At: p.time(at), Concurrent: slots, StartedAt: 1,
+		Runners: []fleet.RunnerReading{{
+			Name: "ci", Running: m.running, JobsTotal: m.total, QueueSize: m.gauge,
+			QueueWaits: uint64(m.total), QueueWaitSeconds: m.waits.Seconds(), //nolint:gosec // a count
+		}},
+	}
+}
+
+// planRead plans a reading at the first one that is not before at.
 func (p *shoal) planRead(e *engine, n int32, at time.Duration) {
 	i := &p.of[n]
-	period := p.period
-	if i.full {
-		period = min(p.saturated, p.period)
-	}
-	at = next(at, i.read, period)
+	at = next(at, i.read, i.step)
 	if i.planned > 0 && i.planned <= at {
 		return
 	}
@@ -184,21 +247,9 @@ func (p *shoal) due(e *engine, due *event) {
 	case shoalHeld:
 		p.letGo(e, n)
 	case shoalLooks:
-		if i.full && due.b == i.gen {
+		if due.b == i.gen && i.full {
 			p.raise(e, n)
 		}
-	}
-}
-
-// observe is the runner's metrics page.
-func (p *shoal) observe(e *engine, n int32) fleet.Observation {
-	i := &e.instances[n]
-	return fleet.Observation{
-		At: p.time(e.now), Concurrent: i.slots, StartedAt: 1,
-		Runners: []fleet.RunnerReading{{
-			Name: "ci", Running: len(i.jobs), JobsTotal: i.total, QueueSize: i.gauge,
-			QueueWaits: uint64(i.total), QueueWaitSeconds: i.waits.Seconds(), //nolint:gosec // a count
-		}},
 	}
 }
 
@@ -207,13 +258,20 @@ func (p *shoal) observe(e *engine, n int32) fleet.Observation {
 func (p *shoal) reading(e *engine, n int32) {
 	i, m := &p.of[n], &e.instances[n]
 	busy, took := len(m.jobs) > 0, m.total > i.taken
-	last := e.now - p.period
-	i.read, i.planned, i.taken = e.now, 0, m.total
+	last := e.now - i.step
+	if took {
+		if i.taken > 0 {
+			i.patience.Took(e.now - i.took)
+		}
+		i.took = e.now
+	}
+	i.read, i.step, i.planned, i.taken = e.now, p.pace(0), 0, m.total
 	if busy && !p.listed(n).Protected {
 		e.score.calls++
 		p.listed(n).Protected = true
+		p.replaceSpare(e, n)
 	}
-	urge := i.growth.Read(p.observe(e, n), p.time(e.now))
+	urge := i.growth.Read(p.observation(m.slots, i.shown, e.now), p.time(e.now))
 	i.full = m.free() == 0
 	switch {
 	case urge == scaling.Look:
@@ -227,15 +285,26 @@ func (p *shoal) reading(e *engine, n int32) {
 	}
 }
 
+// replaceSpare: a spare that is at work is one no more.
+func (p *shoal) replaceSpare(e *engine, n int32) {
+	if p.spares == 0 {
+		return
+	}
+	if g, ok := p.look(e); ok {
+		if r := scaling.RaiseTo(g, p.of[n].id, e.instances[n].slots, p.spares); r.Needed && e.call() {
+			e.setDesired(r.Desired)
+		}
+	}
+}
+
 // raise looks at the group and raises desired where the decision says so.
 func (p *shoal) raise(e *engine, n int32) {
-	i := &p.of[n]
 	g, ok := p.look(e)
 	if !ok {
 		p.again(e, n)
 		return
 	}
-	r := i.growth.Decide(g, i.id, p.time(e.now))
+	r := p.of[n].growth.Decide(g, p.of[n].id, p.time(e.now))
 	if r.Needed {
 		if !e.call() {
 			p.again(e, n)
@@ -243,8 +312,9 @@ func (p *shoal) raise(e *engine, n int32) {
 		}
 		e.setDesired(r.Desired)
 	}
-	p.of[n].failed = 0
-	p.planRead(e, n, p.of[n].growth.Due().Sub(p.start))
+	i := &p.of[n] // setDesired may have made more of them
+	i.failed = 0
+	p.planRead(e, n, i.growth.Due().Sub(p.start))
 }
 
 // again tries a throttled call once more: 1 s, 2 s, 4 s … 30 s, with jitter.
@@ -260,38 +330,45 @@ func (p *shoal) again(e *engine, n int32) {
 func (p *shoal) idle(e *engine, n int32) {
 	i := &p.of[n]
 	idle := e.now - i.active
+	i.read, i.step = e.now, p.pace(idle)
 	if idle >= p.unprotect && p.listed(n).Protected {
 		e.score.calls++
 		p.listed(n).Protected = false
 	}
-	if idle < p.idleFor(e, n) {
+	if idle < p.stay(e, n) {
+		p.planIdle(e, n)
 		return
 	}
 	g, ok := p.look(e)
 	if !ok {
-		e.at(e.now+p.period, shoalIdles, n, i.spell)
+		e.at(e.now+i.step, shoalIdles, n, i.spell)
 		return
 	}
-	switch d := scaling.MayLeave(g, i.id, i.waited < 6); d.Verdict {
+	switch p.mayLeave(e, n, g) {
 	case scaling.Go:
 		e.hold(n)
 		e.at(e.now+shoalHold, shoalHeld, n, 0)
-	case scaling.Stay:
+	case scaling.Stay: // quiet until it has run a job
 	default:
-		e.at(next(e.now+min(30*time.Second<<min(i.waited, 5), 10*time.Minute), i.read, p.period), shoalIdles, n, i.spell)
+		e.at(next(e.now+scaling.LookAgain(p.patience.Idle, i.waited), i.read, i.step), shoalIdles, n, i.spell)
 		i.waited++
 	}
 }
 
+func (p *shoal) mayLeave(e *engine, n int32, g fleet.Group) scaling.Verdict {
+	i := &p.of[n]
+	slots := e.instances[n].slots
+	return scaling.MayLeaveWith(g, i.id, scaling.Terms{InTurn: i.waited < scaling.OutOfTurn, Spare: (p.spares + slots - 1) / slots}).Verdict
+}
+
 // letGo looks once more and ends the instance, or puts it back to work.
 func (p *shoal) letGo(e *engine, n int32) {
-	i := &p.of[n]
-	g, ok := p.look(e)
-	if ok && scaling.MayLeave(g, i.id, i.waited < 6).Verdict == scaling.Go && e.call() {
+	if g, ok := p.look(e); ok && p.mayLeave(e, n, g) == scaling.Go && e.call() {
 		e.terminate(n, true)
 		return
 	}
+	i := &p.of[n]
 	i.spell++
-	e.at(next(e.now+30*time.Second, i.read, p.period), shoalIdles, n, i.spell)
+	e.at(next(e.now+scaling.LookAgain(p.patience.Idle, 0), i.read, i.step), shoalIdles, n, i.spell)
 	e.resume(n)
 }

@@ -1,0 +1,79 @@
+package scaling
+
+import "time"
+
+// PatienceSettings are what an operator can set.
+type PatienceSettings struct {
+	// Idle is how long an instance is without a job before it offers to leave.
+	Idle time.Duration
+	// Most is up to how long it may learn to stay; no more than Idle: it does not
+	// learn.
+	Most time.Duration
+}
+
+// Patience is how long an idle instance stays: fixed, or learned from its own gaps
+// between jobs so far. The zero value has learned nothing.
+type Patience struct {
+	gaps [gapsKept]time.Duration
+	n    int
+}
+
+// gapsFactor is for how many of its gaps one that learns stays.
+const gapsFactor = 2
+
+// gapsKept is from how many gaps it learns: few, for an instance lives for hours
+// and its mornings do not tell of its evenings.
+const gapsKept = 8
+
+// Took takes in that jobs were taken, and how long it was since the last ones.
+func (p *Patience) Took(gap time.Duration) {
+	p.gaps[p.n%gapsKept] = gap
+	p.n++
+}
+
+// For is how long to stay. An instance that never got a job was launched for
+// work that others took: it goes in two thirds of the time. One that learns
+// stays for twice its mean gap of late, where that is longer than the fixed time.
+func (p *Patience) For(set PatienceSettings, used bool) time.Duration {
+	if !used {
+		return set.Idle * 2 / 3
+	}
+	if set.Most <= set.Idle || p.n == 0 {
+		return set.Idle
+	}
+	var sum time.Duration
+	n := min(p.n, gapsKept)
+	for _, g := range p.gaps[:n] {
+		sum += g
+	}
+	return min(max(gapsFactor*sum/time.Duration(n), set.Idle), set.Most)
+}
+
+// activeFor is how long after its last job, or its start, an instance still
+// counts as active.
+const activeFor = time.Minute
+
+// Pace is the time until the next reading of a runner that has been without a
+// job for so long: quick while something may be about to be decided, slow when
+// nothing is.
+func Pace(idle, slow, quick time.Duration) time.Duration {
+	if idle < activeFor {
+		return min(slow, quick)
+	}
+	return slow
+}
+
+// OutOfTurn is after how many looks an instance goes before its turn: those
+// before it do not go, for whatever reason of theirs.
+const OutOfTurn = 6
+
+const (
+	lookFirst = 30 * time.Second
+	lookMost  = 10 * time.Minute
+)
+
+// LookAgain is the pause after a look at which others were to go first: longer
+// each time.
+func LookAgain(idle time.Duration, looks int) time.Duration {
+	return min(min(lookFirst, idle)<<min(looks, 5), lookMost)
+}
