@@ -47,7 +47,9 @@ type Growth struct {
 	gauge  bool      // the runner tells the queue's length
 	basis  basis     // what Look is about
 	full   time.Time // since then
-	taken  int64     // jobs since then, without the gauge
+	taken  int64     // jobs since then: each took the place of one that had ended
+	busy   int       // instances at the last look
+	other  bool      // another one came first at the last look
 	guess  float64   // jobs that wait, for each busy instance, without the gauge
 }
 
@@ -93,13 +95,16 @@ func (g *Growth) Read(o fleet.Observation, now time.Time) Urge {
 		g.full, g.taken, g.guess = now, 0, 0
 		g.heard(now)
 	}
+	if g.before == 0 && last.StartedAt == o.StartedAt {
+		g.taken += o.JobsTotal() - last.JobsTotal()
+	}
 	g.queue = ReadQueue(last, o)
 	g.gauge = g.gauge || g.queue.Fresh
 	switch {
 	case g.queue.Fresh:
 		g.basis = byGauge
 		g.heard(now)
-		return g.lookIf(g.queue.Jobs > 0, now)
+		return g.lookIf(float64(g.queue.Jobs) > g.absorbed(now), now)
 	case !g.gauge && g.readWaits(last, o, now):
 		return g.lookIf(g.basis == byWaits, now)
 	case !now.Before(g.Due()):
@@ -124,10 +129,23 @@ func (g *Growth) readWaits(last, o fleet.Observation, now time.Time) bool {
 	}
 	g.basis = byWaits
 	if g.before == 0 {
-		g.taken += jobs
-		g.guess = float64(g.taken) / max(1, now.Sub(g.full).Seconds()) * seconds / float64(jobs)
+		g.guess = g.rate(now) * seconds / float64(jobs)
 	}
 	return true
+}
+
+// rate is how many jobs a second find a place here, as others end.
+func (g *Growth) rate(now time.Time) float64 {
+	const least = 20 // seconds: two jobs that ended together make no rate
+	return float64(g.taken) / max(least, now.Sub(g.full).Seconds())
+}
+
+// absorbed is how many waiting jobs the fleet has a place for within moments, by
+// jobs that end: those are not worth a look. In a small fleet it is none, in one of
+// thousands there are always a few in the queue.
+func (g *Growth) absorbed(now time.Time) float64 {
+	const moments = 3 // seconds
+	return moments * float64(g.busy) * g.rate(now)
 }
 
 func (g *Growth) lookIf(yes bool, now time.Time) Urge {
@@ -142,6 +160,9 @@ func (g *Growth) heard(now time.Time) {
 	g.news, g.wait = now, g.set.BlindAfter
 	if !g.gauge {
 		g.wait = min(g.wait, blindGaugeless)
+	}
+	if g.other {
+		g.wait = max(g.wait, blindMost)
 	}
 }
 
@@ -158,13 +179,15 @@ func (g *Growth) Due() time.Time {
 // Decide is the decision on a listing that was read right after Read said Look.
 func (g *Growth) Decide(group fleet.Group, self string, now time.Time) Raise {
 	var r Raise
+	c := take(group, self)
+	g.busy, g.other = c.busy, !c.first
 	switch g.basis {
 	case byGauge:
-		r = g.raise(group, self)
+		r = g.raise(group, c)
 	case byWaits:
-		r = g.estimate(group, self)
+		r = g.estimate(group, c)
 	default:
-		r = g.findOut(group, self, now)
+		r = g.findOut(group, c, now)
 	}
 	g.pause = time.Time{}
 	if r.AtMax {
@@ -176,14 +199,13 @@ func (g *Growth) Decide(group fleet.Group, self string, now time.Time) Raise {
 // raise goes by the queue's length. Where this instance had slots free when the
 // jobs came, others probably had some, too, and have taken of the queue since:
 // half of it, for they poll in any order.
-func (g *Growth) raise(group fleet.Group, self string) Raise {
-	busy, _, _ := count(group, self)
-	elsewhere := (busy - 1) * g.before / 2
+func (g *Growth) raise(group fleet.Group, c census) Raise {
+	elsewhere := (c.busy - 1) * g.before / 2
 	waiting := max(g.queue.Jobs-elsewhere, 0)
 	if waiting > 0 {
 		waiting += g.set.Spares
 	}
-	r := RaiseTo(group, self, g.last.Slots(), waiting)
+	r := raiseTo(group, c, g.last.Slots(), waiting)
 	if elsewhere > 0 {
 		r.Reasons = append(r.Reasons, fleet.Reason(fmt.Sprintf("%d jobs waited; %d slots were free here before, and probably elsewhere", g.queue.Jobs, g.before)))
 	}
@@ -192,13 +214,12 @@ func (g *Growth) raise(group fleet.Group, self string) Raise {
 
 // estimate goes by how long jobs had waited. It is a guess: the group at most
 // doubles on it, and where it comes to nothing jobs wait all the same.
-func (g *Growth) estimate(group fleet.Group, self string) Raise {
-	busy, _, _ := count(group, self)
-	waiting := min(int(g.guess*float64(busy)), busy*g.last.Slots())
+func (g *Growth) estimate(group fleet.Group, c census) Raise {
+	waiting := min(int(g.guess*float64(c.busy)), c.busy*g.last.Slots())
 	if waiting == 0 {
-		return Step(group, self, g.gauge)
+		return step(group, c, g.gauge)
 	}
-	r := RaiseTo(group, self, g.last.Slots(), waiting)
+	r := raiseTo(group, c, g.last.Slots(), waiting)
 	r.Reasons = append(r.Reasons, "an estimate: from how long the jobs had waited that came of late")
 	return r
 }
@@ -208,23 +229,13 @@ func (g *Growth) estimate(group fleet.Group, self string) Raise {
 // fleet does so, the first by id: where that one has a slot free it would be
 // given what waits, so nothing does, and the others need not find out. They do
 // when nothing has been heard for long: the first may be ill.
-func (g *Growth) findOut(group fleet.Group, self string, now time.Time) Raise {
-	if g.wait < blindMost && !firstOfBusy(group, self) {
+func (g *Growth) findOut(group fleet.Group, c census, now time.Time) Raise {
+	if g.wait < blindMost && g.other {
 		g.wait = blindMost
 		return Raise{Desired: group.Desired, Reasons: []fleet.Reason{"full without news of the queue", "another instance finds out whether jobs wait"}}
 	}
-	r := Step(group, self, g.gauge)
+	r := step(group, c, g.gauge)
 	g.news = now
 	g.wait = min(2*g.wait, blindMost)
 	return r
-}
-
-// firstOfBusy tells whether self comes first by id among the busy instances.
-func firstOfBusy(g fleet.Group, self string) bool {
-	for _, i := range g.Instances {
-		if i.State == fleet.InService && i.Protected && i.ID < self {
-			return false
-		}
-	}
-	return true
 }

@@ -96,22 +96,28 @@ type Raise struct {
 // which is saturated or it would not ask. Pending instances are in desired
 // already. Doing it twice, or on ten instances at once, gives the same result.
 func RaiseTo(g fleet.Group, self string, slots, waiting int) Raise {
-	busy, idle, _ := count(g, self)
-	target := busy + (waiting+max(slots, 1)-1)/max(slots, 1)
+	return raiseTo(g, take(g, self), slots, waiting)
+}
+
+func raiseTo(g fleet.Group, c census, slots, waiting int) Raise {
+	target := c.busy + (waiting+max(slots, 1)-1)/max(slots, 1)
 	return clamp(g, target,
 		fleet.Reason(fmt.Sprintf("%d jobs wait, %d slots per instance", waiting, slots)),
-		fleet.Reason(fmt.Sprintf("%d of %d in service are busy, desired %d", busy, busy+idle, g.Desired)))
+		fleet.Reason(fmt.Sprintf("%d of %d in service are busy, desired %d", c.busy, c.busy+c.idle, g.Desired)))
 }
 
 // Bears is how many waiting jobs a group with this desired capacity provides for:
 // with no more of them RaiseTo raises nothing on this listing. At the maximum that
 // is any number.
 func Bears(g fleet.Group, self string, slots, desired int) int {
+	return bears(g, take(g, self), slots, desired)
+}
+
+func bears(g fleet.Group, c census, slots, desired int) int {
 	if desired >= g.Max {
 		return math.MaxInt
 	}
-	busy, _, _ := count(g, self)
-	return max(0, desired-busy) * max(slots, 1)
+	return max(0, desired-c.busy) * max(slots, 1)
 }
 
 // Step decides without knowing the queue: one instance more, but only while
@@ -119,16 +125,17 @@ func Bears(g fleet.Group, self string, slots, desired int) int {
 // instances raise by one together, not by ten. Where desired was lowered below the
 // number of instances a raise launches nothing and would only undo that, again and
 // again: with gauge, which tells in time when jobs do wait, desired stays.
-func Step(g fleet.Group, self string, gauge bool) Raise {
-	busy, idle, pending := count(g, self)
-	seen := fleet.Reason(fmt.Sprintf("%d busy, %d idle, %d pending, desired %d", busy, idle, pending, g.Desired))
+func Step(g fleet.Group, self string, gauge bool) Raise { return step(g, take(g, self), gauge) }
+
+func step(g fleet.Group, c census, gauge bool) Raise {
+	seen := fleet.Reason(fmt.Sprintf("%d busy, %d idle, %d pending, desired %d", c.busy, c.idle, c.pending, g.Desired))
 	blind := fleet.Reason("saturated, and the queue's length is not known")
 	switch {
-	case g.Desired > busy+idle || pending > 0:
+	case g.Desired > c.busy+c.idle || c.pending > 0:
 		return Raise{Desired: g.Desired, Reasons: []fleet.Reason{blind, seen, "an instance is on its way"}}
-	case gauge && g.Desired < busy+idle:
+	case gauge && g.Desired < c.busy+c.idle:
 		return Raise{Desired: g.Desired, Reasons: []fleet.Reason{blind, seen, "desired was lowered below the number of instances: it stays until jobs are seen to wait"}}
-	case idle > 0:
+	case c.idle > 0:
 		return Raise{Desired: g.Desired, Reasons: []fleet.Reason{blind, seen, "an idle instance can take what waits"}}
 	}
 	return clamp(g, g.Desired+1, blind, seen)
@@ -145,22 +152,31 @@ func clamp(g fleet.Group, target int, reasons ...fleet.Reason) Raise {
 	return r
 }
 
-// count sorts the members: busy are in service and protected (and self), idle
-// in service and not, pending on their way.
-func count(g fleet.Group, self string) (busy, idle, pending int) {
-	for _, i := range g.Instances {
+// census is what a listing says of the members as one of them sees it.
+type census struct {
+	busy, idle, pending int  // busy: in service and protected, and self; pending: on their way
+	first               bool // of the busy ones none comes before self by id
+}
+
+// take counts in one pass, without looking at most ids: a fleet of thousands is
+// counted often.
+func take(g fleet.Group, self string) census {
+	c := census{first: true}
+	for n := range g.Instances {
+		i := &g.Instances[n]
 		switch {
-		case i.ID == self && !i.State.IsLeaving(): // saturated, in service or not yet
-			busy++
-		case i.State.IsPending():
-			pending++
 		case i.State == fleet.InService && i.Protected:
-			busy++
+			c.busy++
+			c.first = c.first && i.ID >= self
+		case i.ID == self && !i.State.IsLeaving(): // saturated, in service or not yet
+			c.busy++
 		case i.State == fleet.InService:
-			idle++
+			c.idle++
+		case i.State.IsPending():
+			c.pending++
 		}
 	}
-	return busy, idle, pending
+	return c
 }
 
 // Verdict is what an idle instance is to do.
@@ -211,7 +227,8 @@ func MayLeaveWith(g fleet.Group, self string, t Terms) Leave {
 	if g.Weighted {
 		return Leave{Verdict: Stay, Reasons: []fleet.Reason{"the group gives instance types weights: its desired does not count instances"}}
 	}
-	busy, idle, pending := count(g, "")
+	c := take(g, "")
+	busy, idle, pending := c.busy, c.idle, c.pending
 	seen := fleet.Reason(fmt.Sprintf("%d busy, %d idle, %d pending, desired %d, minimum %d", busy, idle, pending, g.Desired, g.Min))
 	if g.Desired < busy+idle+pending {
 		return Leave{Verdict: Yield, Reasons: []fleet.Reason{seen, "desired is below the number of instances: the group chooses who goes"}}
