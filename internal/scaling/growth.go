@@ -24,10 +24,24 @@ const (
 	// blindGaugeless is the same for runners that do not tell how many jobs wait:
 	// that every slot is taken is all there is to know.
 	blindGaugeless = 10 * time.Second
-	// atMaxPause is how long a group that is at its maximum is left alone, however
-	// long its queue is.
-	atMaxPause = time.Minute
+	// againFirst and againMost bound how often a fresh queue that needs no more than
+	// was provided for has the group looked at: what was on its way may be busy by
+	// then, and the same queue needs more.
+	againFirst = 10 * time.Second
+	againMost  = time.Minute
+	// lookForgotten is when a look says nothing more of how often to look.
+	lookForgotten = 5 * time.Minute
 )
+
+// Look is what is kept of a look at the group, also by a process for the next.
+type Look struct {
+	At   time.Time     `json:"at"`
+	Wait time.Duration `json:"wait"` // until the next one, where no more is needed; nanoseconds
+	// Bears is how many waiting jobs the desired capacity of then provides for.
+	Bears int `json:"bears"`
+	// Other tells that another busy instance came first by id.
+	Other bool `json:"other"`
+}
 
 // Growth is what one instance knows of the queue, and decides when to look at
 // the group and how far to raise it. It is fed every reading of the runner;
@@ -43,15 +57,34 @@ type Growth struct {
 	before int       // slots that were free at the reading before the news
 	news   time.Time // full since, or full and with news of the queue
 	wait   time.Duration
-	pause  time.Time // no look before
 	gauge  bool      // the runner tells the queue's length
 	basis  basis     // what Look is about
 	full   time.Time // since then
 	taken  int64     // jobs since then: each took the place of one that had ended
 	busy   int       // instances at the last look
-	other  bool      // another one came first at the last look
+	look   Look      // the last one
 	guess  float64   // jobs that wait, for each busy instance, without the gauge
 }
+
+// Resume takes up what an earlier process knew. A look of the future is of a clock
+// that was set meanwhile.
+func (g *Growth) Resume(l Look, now time.Time) {
+	if since := now.Sub(l.At); since >= 0 && since < lookForgotten {
+		g.look = l
+	}
+}
+
+// Believed has an earlier process have acted on a reading: it is no news.
+func (g *Growth) Believed(o fleet.Observation) { g.last = o }
+
+// Looked is the last look, for a later process.
+func (g *Growth) Looked() Look { return g.look }
+
+// Forget forgets the last look: nobody knows what came of raising desired.
+func (g *Growth) Forget() { g.look = Look{} }
+
+// ByGauge tells whether the last decision went by the queue's length.
+func (g *Growth) ByGauge() bool { return g.basis == byGauge }
 
 // basis is what a decision goes by, the surest first.
 type basis int
@@ -75,8 +108,8 @@ const (
 	Free Urge = "free"
 	// Rest: full, and nothing to decide on until the next news, or Due.
 	Rest Urge = "rest"
-	// Look at the group, then Decide.
-	Look Urge = "look"
+	// LookNow: look at the group, then Decide.
+	LookNow Urge = "look"
 )
 
 // Read takes a reading in.
@@ -99,17 +132,17 @@ func (g *Growth) Read(o fleet.Observation, now time.Time) Urge {
 		g.taken += o.JobsTotal() - last.JobsTotal()
 	}
 	g.queue = ReadQueue(last, o)
-	g.gauge = g.gauge || g.queue.Fresh
+	g.gauge = g.gauge || hasGauge(o)
 	switch {
 	case g.queue.Fresh:
 		g.basis = byGauge
 		g.heard(now)
-		return g.lookIf(float64(g.queue.Jobs) > g.absorbed(now), now)
+		return g.lookIf(float64(g.queue.Jobs) > g.absorbed(now) && (g.queue.Jobs > g.look.Bears || g.lookedLongAgo(now)))
 	case !g.gauge && g.readWaits(last, o, now):
-		return g.lookIf(g.basis == byWaits, now)
+		return g.lookIf(g.basis == byWaits && g.lookedLongAgo(now))
 	case !now.Before(g.Due()):
 		g.basis = blindly
-		return g.lookIf(true, now)
+		return LookNow
 	}
 	return Rest
 }
@@ -148,11 +181,24 @@ func (g *Growth) absorbed(now time.Time) float64 {
 	return moments * float64(g.busy) * g.rate(now)
 }
 
-func (g *Growth) lookIf(yes bool, now time.Time) Urge {
-	if yes && !now.Before(g.pause) {
-		return Look
+func (g *Growth) lookIf(yes bool) Urge {
+	if yes {
+		return LookNow
 	}
 	return Rest
+}
+
+// lookedLongAgo tells whether the last look is too old to go by.
+func (g *Growth) lookedLongAgo(now time.Time) bool { return now.Sub(g.look.At) >= g.look.Wait }
+
+// hasGauge tells whether the runner shows the queue's length, fresh or not.
+func hasGauge(o fleet.Observation) bool {
+	for _, r := range o.Runners {
+		if r.QueueSize > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // heard begins the time without news anew.
@@ -161,26 +207,20 @@ func (g *Growth) heard(now time.Time) {
 	if !g.gauge {
 		g.wait = min(g.wait, blindGaugeless)
 	}
-	if g.other {
+	if g.look.Other {
 		g.wait = max(g.wait, blindMost)
 	}
 }
 
 // Due is when Read wants to look though a reading shows nothing new; meaningless
 // while a slot is free.
-func (g *Growth) Due() time.Time {
-	due := g.news.Add(g.wait)
-	if g.pause.After(due) {
-		return g.pause
-	}
-	return due
-}
+func (g *Growth) Due() time.Time { return g.news.Add(g.wait) }
 
-// Decide is the decision on a listing that was read right after Read said Look.
+// Decide is the decision on a listing that was read right after Read said LookNow.
 func (g *Growth) Decide(group fleet.Group, self string, now time.Time) Raise {
 	var r Raise
 	c := take(group, self)
-	g.busy, g.other = c.busy, !c.first
+	g.busy, g.look.Other = c.busy, !c.first
 	switch g.basis {
 	case byGauge:
 		r = g.raise(group, c)
@@ -189,10 +229,11 @@ func (g *Growth) Decide(group fleet.Group, self string, now time.Time) Raise {
 	default:
 		r = g.findOut(group, c, now)
 	}
-	g.pause = time.Time{}
-	if r.AtMax {
-		g.pause = now.Add(atMaxPause)
+	wait := min(max(2*g.look.Wait, againFirst), againMost)
+	if r.Needed {
+		wait = againFirst
 	}
+	g.look = Look{At: now, Wait: wait, Bears: bears(group, c, g.last.Slots(), r.Desired), Other: !c.first}
 	return r
 }
 
@@ -230,7 +271,7 @@ func (g *Growth) estimate(group fleet.Group, c census) Raise {
 // given what waits, so nothing does, and the others need not find out. They do
 // when nothing has been heard for long: the first may be ill.
 func (g *Growth) findOut(group fleet.Group, c census, now time.Time) Raise {
-	if g.wait < blindMost && g.other {
+	if g.wait < blindMost && g.look.Other {
 		g.wait = blindMost
 		return Raise{Desired: group.Desired, Reasons: []fleet.Reason{"full without news of the queue", "another instance finds out whether jobs wait"}}
 	}

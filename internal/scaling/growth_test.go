@@ -40,15 +40,15 @@ func TestGrowthReads(t *testing.T) {
 	}
 	for name, steps := range map[string][]step{
 		"a slot is free":                       {{0, page(3, 3, 9), scaling.Free}},
-		"full, and jobs wait":                  {{0, page(3, 3, 1), scaling.Free}, {3, page(4, 5, 9), scaling.Look}},
+		"full, and jobs wait":                  {{0, page(3, 3, 1), scaling.Free}, {3, page(4, 5, 9), scaling.LookNow}},
 		"full, and none waits":                 {{0, page(3, 3, 1), scaling.Free}, {3, page(4, 4, 1), scaling.Rest}},
-		"the gauge is stale":                   {{0, page(4, 4, 9), scaling.Look}, {3, page(4, 4, 9), scaling.Rest}},
-		"a job gave way to the next":           {{0, page(4, 4, 1), scaling.Rest}, {3, page(4, 5, 3), scaling.Look}},
-		"no news for a minute":                 {{0, page(4, 4, 1), scaling.Rest}, {57, page(4, 4, 1), scaling.Rest}, {60, page(4, 4, 1), scaling.Look}},
-		"news begins the minute anew":          {{0, page(4, 4, 1), scaling.Rest}, {50, page(4, 5, 1), scaling.Rest}, {100, page(4, 5, 1), scaling.Rest}, {110, page(4, 5, 1), scaling.Look}},
+		"the gauge is stale":                   {{0, page(4, 4, 9), scaling.LookNow}, {3, page(4, 4, 9), scaling.Rest}},
+		"a job gave way to the next":           {{0, page(4, 4, 1), scaling.Rest}, {3, page(4, 5, 3), scaling.LookNow}},
+		"no news for a minute":                 {{0, page(4, 4, 1), scaling.Rest}, {57, page(4, 4, 1), scaling.Rest}, {60, page(4, 4, 1), scaling.LookNow}},
+		"news begins the minute anew":          {{0, page(4, 4, 1), scaling.Rest}, {50, page(4, 5, 1), scaling.Rest}, {100, page(4, 5, 1), scaling.Rest}, {110, page(4, 5, 1), scaling.LookNow}},
 		"a slot was free meanwhile":            {{0, page(4, 4, 1), scaling.Rest}, {50, page(3, 4, 1), scaling.Free}, {60, page(4, 5, 1), scaling.Rest}},
-		"without a gauge, ten seconds":         {{0, page(4, 4, 0), scaling.Rest}, {6, page(4, 4, 0), scaling.Rest}, {10, page(4, 4, 0), scaling.Look}},
-		"without a gauge, jobs had waited":     {{0, waits(page(3, 3, 0), 3, 0), scaling.Free}, {3, waits(page(4, 4, 0), 4, 60), scaling.Look}},
+		"without a gauge, ten seconds":         {{0, page(4, 4, 0), scaling.Rest}, {6, page(4, 4, 0), scaling.Rest}, {10, page(4, 4, 0), scaling.LookNow}},
+		"without a gauge, jobs had waited":     {{0, waits(page(3, 3, 0), 3, 0), scaling.Free}, {3, waits(page(4, 4, 0), 4, 60), scaling.LookNow}},
 		"without a gauge, jobs had not waited": {{0, waits(page(3, 3, 0), 3, 0), scaling.Free}, {3, waits(page(4, 4, 0), 4, 1), scaling.Rest}},
 		"no slots at all":                      {{0, fleet.Observation{}, scaling.Free}},
 	} {
@@ -68,7 +68,7 @@ func grown(t *testing.T, g *scaling.Growth, group fleet.Group, self string, now 
 	for _, o := range readings {
 		last = g.Read(o, at(now))
 	}
-	if last != scaling.Look {
+	if last != scaling.LookNow {
 		t.Fatalf("the last reading says %q", last)
 	}
 	return g.Decide(group, self, at(now))
@@ -101,11 +101,58 @@ func TestGrowthLeavesAGroupAtItsMaximumAlone(t *testing.T) {
 	if r := grown(t, &g, full, "i-0", 0, page(4, 4, 1), page(4, 5, 30)); r.Needed || !r.AtMax {
 		t.Fatalf("%+v", r)
 	}
-	if got := g.Read(page(4, 6, 30), at(30)); got != scaling.Rest {
-		t.Errorf("half a minute later: %q", got)
+	looks, total := 0, int64(5)
+	for s := 3; s < 3600; s += 3 { // a job is taken every three seconds, for an hour
+		total++
+		if g.Read(page(4, total, 30), at(s)) == scaling.LookNow {
+			g.Decide(full, "i-0", at(s))
+			looks++
+		}
 	}
-	if got := g.Read(page(4, 7, 30), at(60)); got != scaling.Look {
-		t.Errorf("a minute later: %q", got)
+	if looks < 50 || looks > 62 {
+		t.Errorf("%d looks in an hour", looks)
+	}
+	bigger := full
+	bigger.Max = 9
+	g.Read(page(4, total+1, 30), at(3661))
+	if r := g.Decide(bigger, "i-0", at(3661)); r.Desired != 9 {
+		t.Errorf("when the maximum was raised: %+v", r)
+	}
+}
+
+// TestGrowthKeepsALook: what a process knew, the next one goes by.
+func TestGrowthKeepsALook(t *testing.T) {
+	g := scaling.NewGrowth(growthSettings)
+	busy := group(0, 99, 1, "busy")
+	if r := grown(t, &g, busy, "i-0", 0, page(0, 0, 0), page(4, 4, 10)); r.Desired != 4 {
+		t.Fatalf("%+v", r)
+	}
+	for name, c := range map[string]struct {
+		later, queue int
+		resume       bool
+		want         scaling.Urge
+	}{
+		"provided for":      {8, 10, true, scaling.Rest},
+		"more":              {8, 14, true, scaling.LookNow},
+		"the next look":     {11, 10, true, scaling.LookNow},
+		"nothing was kept":  {8, 10, false, scaling.LookNow},
+		"a clock that fell": {-60, 10, true, scaling.LookNow},
+	} {
+		next := scaling.NewGrowth(growthSettings)
+		if c.resume {
+			next.Resume(g.Looked(), at(c.later))
+		}
+		if got := next.Read(page(4, 5, c.queue), at(c.later)); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+	known := scaling.NewGrowth(growthSettings)
+	known.Believed(page(4, 4, 10))
+	if got := known.Read(page(4, 4, 10), at(5)); got != scaling.Rest {
+		t.Errorf("a reading that was acted on: %q", got)
+	}
+	if known.Forget(); known.Looked() != (scaling.Look{}) {
+		t.Errorf("forgotten: %+v", known.Looked())
 	}
 }
 
@@ -153,7 +200,7 @@ func TestNoneStarves(t *testing.T) {
 		g.Read(page(4, 4, 1), at(0))
 		stepped := at(0)
 		for s := 3; s < 7200; s += 3 {
-			if g.Read(page(4, 4, 1), at(s)) != scaling.Look {
+			if g.Read(page(4, 4, 1), at(s)) != scaling.LookNow {
 				if at(s).Sub(stepped) > bound+3*time.Second {
 					t.Fatalf("case %d, %s: nothing for %s", n, self, at(s).Sub(stepped))
 				}
@@ -197,7 +244,7 @@ func TestGrowthProperties(t *testing.T) {
 		decide := func(queue int, g fleet.Group) scaling.Raise {
 			x := scaling.NewGrowth(growthSettings)
 			x.Read(page(before, 10, 1), at(0))
-			if x.Read(page(4, 20, queue+1), at(3)) != scaling.Look {
+			if x.Read(page(4, 20, queue+1), at(3)) != scaling.LookNow {
 				return scaling.Raise{Desired: g.Desired}
 			}
 			return x.Decide(g, "i-0", at(3))

@@ -274,7 +274,7 @@ func (p *shoal) reading(e *engine, n int32) {
 	urge := i.growth.Read(p.observation(m.slots, i.shown, e.now), p.time(e.now))
 	i.full = m.free() == 0
 	switch {
-	case urge == scaling.Look:
+	case urge == scaling.LookNow:
 		p.raise(e, n)
 	case i.full:
 		p.planRead(e, n, i.growth.Due().Sub(p.start))
