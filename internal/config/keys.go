@@ -83,10 +83,10 @@ var keys = []key{
 	bind("monitor.unhealthy_after", 15*time.Minute, atLeast(shortestSpan), func(c *Config) *time.Duration { return &c.Monitor.UnhealthyAfter },
 		`How long an instance may be unable to run jobs, for a reason of its own, before it is replaced.`),
 
-	bind("scale_up.period", 5*time.Second, atLeast(shortestPeriod), func(c *Config) *time.Duration { return &c.ScaleUp.Period },
+	bind("scale_up.period", 3*time.Second, atLeast(shortestPeriod), func(c *Config) *time.Duration { return &c.ScaleUp.Period },
 		`How often scale-up reads the metrics until a slot is free.`),
-	bind("scale_up.blind_after", 10*time.Second, atLeast(0), func(c *Config) *time.Duration { return &c.ScaleUp.BlindAfter },
-		`A saturated spell this long without a fresh reading of the queue is answered one instance at a time.`),
+	bind("scale_up.blind_after", time.Minute, atLeast(0), func(c *Config) *time.Duration { return &c.ScaleUp.BlindAfter },
+		`How long an instance is full without news of the queue until one of the fleet finds out by one instance more. Shorter: instances that nobody needed; longer: jobs that nobody knows of wait longer. Runners before 18.1 tell no queue: ten seconds at most.`),
 
 	bind("lifecycle_check.period", 5*time.Second, atLeast(shortestPeriod), func(c *Config) *time.Duration { return &c.LifecycleCheck.Period },
 		`How often the instance metadata is read.`),

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/scaling"
 )
 
 // An Action is one thing that a machine wants done: one request, one file
@@ -242,17 +243,9 @@ type Whoami struct {
 // for hours after, and a scale-up that starts anew with each saturated spell must
 // neither take it for news nor ask the group again at once.
 type Seen struct {
-	StartedAt float64 `json:"started_at"` // of the runner's process
-	JobsTotal int64   `json:"jobs_total"` // it had taken by then
-	Look      Look    `json:"look"`
-}
-
-// Look is what scale-up keeps of a look at the group.
-type Look struct {
-	At   time.Time     `json:"at"`
-	Wait time.Duration `json:"wait"` // until the next one, where no more is needed; nanoseconds
-	// Bears is how many waiting jobs the desired capacity of then provides for.
-	Bears int `json:"bears"`
+	StartedAt float64      `json:"started_at"` // of the runner's process
+	JobsTotal int64        `json:"jobs_total"` // it had taken by then
+	Look      scaling.Look `json:"look"`
 }
 
 // The names of the units, as packaging/systemd has them.

@@ -21,46 +21,29 @@ type ScaleUpSettings struct {
 // and decides again at each fresh reading until a slot is free here.
 //
 // It guarantees that desired is set only right after the group was read, never
-// lower than it was, never above the maximum. Nothing new to decide on is no
-// call to anyone, and looks at the group that lead to nothing get rarer: one a
-// minute at last, over all saturated spells, but for a queue that has grown beyond
-// what the last look had provided for.
+// lower than it was, never above the maximum. When to look and how far to raise is
+// scaling.Growth's; looks that lead to nothing get rarer over all saturated spells.
 type ScaleUp struct {
 	flow
 	set     ScaleUpSettings
 	find    finder
-	last    fleet.Observation // the reading before
+	growth  scaling.Growth
+	before  scaling.Growth // as it was before the newest reading
 	reading fleet.Observation
-	queue   scaling.Waiting
-	decided time.Time // of the last decision
-	look    Look      // the last one, of an earlier process too
 	raise   scaling.Raise
 	atMax   bool  // said in this spell
-	blind   bool  // the present decision knows no queue
 	seen    *Seen // what an earlier process believed, until the first reading
-	gauge   bool  // the runner tells the queue's length
-	stepped bool  // without knowing the queue, since the last news of it
 	raised  bool
 	first   bool
 }
 
 // NewScaleUp returns the machine before its first event.
 func NewScaleUp(set ScaleUpSettings) ScaleUp {
-	return ScaleUp{flow: flow{verb: "scale-up", backoff: backoff{seed: set.Seed}}, set: set, find: finder{configured: set.Group}, first: true}
+	return ScaleUp{flow: flow{verb: "scale-up", backoff: backoff{seed: set.Seed}}, set: set, find: finder{configured: set.Group}, growth: scaling.NewGrowth(scaling.GrowthSettings{BlindAfter: set.BlindAfter}), first: true}
 }
 
-const (
-	// rereadAfter is after how many failures in a row the queue is read anew.
-	rereadAfter = 5
-	// freshMost bounds the wait for the next look where readings are fresh: those
-	// that were pending may be busy by then, and the same queue needs more.
-	freshMost = time.Minute
-	// lookFirst and blindMost bound it where nothing is known of the queue.
-	lookFirst = 10 * time.Second
-	blindMost = 2 * time.Minute
-	// lookForgotten is when a look says nothing more of how often to look.
-	lookForgotten = 5 * time.Minute
-)
+// rereadAfter is after how many failures in a row the queue is read anew.
+const rereadAfter = 5
 
 const (
 	scaleFlags   phase = "flags"
@@ -101,7 +84,7 @@ func (s *ScaleUp) ask() Action {
 	case scaleMetrics:
 		return ScrapeMetrics{}
 	case scaleKeep:
-		return WriteSeen{Seen{StartedAt: s.reading.StartedAt, JobsTotal: s.reading.JobsTotal(), Look: s.look}}
+		return WriteSeen{Seen{StartedAt: s.reading.StartedAt, JobsTotal: s.reading.JobsTotal(), Look: s.growth.Looked()}}
 	case scaleFind:
 		return s.find.ask()
 	case scaleLook:
@@ -135,7 +118,6 @@ func (s *ScaleUp) got(r Result) {
 	case scaleRaise:
 		s.raised = true
 		s.unsaid()
-		s.stepped = s.stepped || s.blind
 		s.say(Info, fmt.Sprintf("raised desired capacity of group %q to %d", s.find.who.Group, s.raise.Desired), s.raise.Reasons...)
 		s.sayMax()
 		s.remember()
@@ -153,66 +135,36 @@ func (s *ScaleUp) gotFlags(f fleet.Flags) {
 	}
 }
 
-// gotSeen takes up what an earlier process knew. A look of the future is of a
-// clock that was set meanwhile.
+// gotSeen takes up what an earlier process knew.
 func (s *ScaleUp) gotSeen(seen *Seen) {
 	s.seen = seen
 	if seen != nil {
-		if since := s.now.Sub(seen.Look.At); since >= 0 && since < lookForgotten {
-			s.look, s.decided = seen.Look, seen.Look.At
-		}
+		s.growth.Resume(seen.Look, s.now)
 	}
 	s.goTo(scaleMetrics)
 }
 
 // gotMetrics decides whether there is something to decide: a slot is free, or
-// the queue's length is news, or it has been unknown for long.
+// there is news of the queue, or there has been none for long.
 func (s *ScaleUp) gotMetrics(o fleet.Observation) {
-	s.last, s.reading = s.reading, o
-	queue := scaling.ReadQueue(s.last, o)
-	s.gauge = s.gauge || queue.Fresh
-	fresh := queue.Fresh && !s.knows(o)
+	if s.knows(o) {
+		s.growth.Believed(o)
+	}
 	s.seen = nil
-	switch {
-	case o.Free() > 0 || o.Slots() == 0:
+	s.before, s.reading = s.growth, o
+	switch s.growth.Read(o, s.now) {
+	case scaling.Free:
 		s.finished()
-	case fresh && s.asksForMore(queue):
-		s.queue, s.blind, s.stepped = queue, false, false
-		s.lookAtGroup()
-	case fresh:
-		s.decided, s.stepped = s.now, false
-		s.rest()
-	case scaling.NoneWaited(s.last, o) && !s.gauge: // jobs come, and find a slot
-		s.decided = s.now
-		s.rest()
-	case s.stale():
-		s.blind = true
+	case scaling.LookNow:
 		s.lookAtGroup()
 	default:
 		s.rest()
 	}
 }
 
-// asksForMore tells whether news of the queue is worth a look at the group: more
-// jobs wait than the last look had provided for, or that was some time ago. Where
-// none waits there is nothing to raise for.
-func (s *ScaleUp) asksForMore(q scaling.Waiting) bool {
-	return q.Jobs > 0 && (q.Jobs > s.look.Bears || s.now.Sub(s.look.At) >= min(s.look.Wait, freshMost))
-}
-
 // knows tells whether an earlier process has believed this very reading.
 func (s *ScaleUp) knows(o fleet.Observation) bool {
 	return s.seen != nil && s.seen.StartedAt == o.StartedAt && s.seen.JobsTotal >= o.JobsTotal()
-}
-
-// stale tells whether the queue has been unknown for long enough to step without
-// knowing it: again and again where the runner has no gauge, once in a spell where
-// it has one, which will tell when jobs wait.
-func (s *ScaleUp) stale() bool {
-	if s.gauge && s.stepped {
-		return false
-	}
-	return s.decided.IsZero() || s.now.Sub(s.decided) >= max(s.look.Wait, s.set.BlindAfter)
 }
 
 // lookAtGroup goes on to the group.
@@ -241,14 +193,7 @@ func (s *ScaleUp) gotGroup(g fleet.Group) {
 		s.done(Refused, f.Error())
 		return
 	}
-	s.decided = s.now
-	self := s.find.who.Identity.InstanceID
-	if s.blind {
-		s.raise = scaling.Step(g, self, s.gauge)
-	} else {
-		s.raise = scaling.RaiseTo(g, self, s.reading.Slots(), s.queue.Jobs)
-	}
-	s.looked(scaling.Bears(g, self, s.reading.Slots(), s.raise.Desired))
+	s.raise = s.growth.Decide(g, s.find.who.Identity.InstanceID, s.now)
 	if s.raise.Needed {
 		s.onTo(scaleRaise)
 		return
@@ -281,17 +226,6 @@ func (s *ScaleUp) sayMax() {
 	s.atMax = s.atMax || s.raise.AtMax
 }
 
-// looked sets the time until the group is looked at again without more need:
-// longer each time that it led to nothing, so that a group at its maximum, or one
-// that has asked for enough, is not asked with each job that its instances take.
-func (s *ScaleUp) looked(bears int) {
-	wait := min(max(2*s.look.Wait, lookFirst), blindMost)
-	if s.raise.Needed {
-		wait = s.set.BlindAfter
-	}
-	s.look = Look{At: s.now, Wait: wait, Bears: bears}
-}
-
 func (s *ScaleUp) failed(f *fleet.Failure) {
 	switch {
 	case f.Kind == fleet.OutOfBounds: // the bounds were changed since the look: look again
@@ -316,10 +250,11 @@ func (s *ScaleUp) failed(f *fleet.Failure) {
 		s.fails(Warn, "trying again", f)
 		s.again(f)
 		if s.phase == scaleRaise {
-			s.phase, s.look = scaleLook, Look{} // nobody knows what desired is
+			s.phase = scaleLook
+			s.growth.Forget() // nobody knows what desired is
 		}
 		if s.backoff.tries > rereadAfter {
-			s.reading = s.last
+			s.growth = s.before
 			s.goToAfter(scaleFlags, backoffMost)
 		}
 	}

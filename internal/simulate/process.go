@@ -64,7 +64,7 @@ func (l *loop) begin(u *unit, verb string) *process {
 	case u.id == unitMonitor:
 		p.step = inPlace(life.NewMonitor(l.monitorSettings(seed)))
 	case u.id == unitScaleUp:
-		p.step = inPlace(life.NewScaleUp(life.ScaleUpSettings{Period: 5 * time.Second, BlindAfter: 10 * time.Second, Seed: seed}))
+		p.step = inPlace(life.NewScaleUp(scaleUpSettings(seed)))
 	default:
 		p.step = inPlace(life.NewUnregister(l.unregisterSettings(seed, false)))
 	}

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"testing"
@@ -120,7 +121,10 @@ func gotJobs(l *loop, i *instance, from, to time.Duration) (n int) {
 func TestStandby(t *testing.T) {
 	t.Parallel()
 	const begins, lasts = 30 * time.Minute, 40 * time.Minute
-	l := scene(6, 14, steadily(3*time.Minute, 25*time.Minute))
+	jobs := steadily(3*time.Minute, 25*time.Minute)
+	jobs = append(jobs, jobsOf(8, begins+lasts+time.Minute, 25*time.Minute)...) // more than the others have slots for
+	slices.SortStableFunc(jobs, func(a, b work) int { return cmp.Compare(a.at, b.at) })
+	l := scene(6, 14, jobs)
 	play(t, l, begins)
 	i := strikeBusy(t, l, &Fault{Kind: Standby, For: lasts})
 	play(t, l, begins+time.Minute)
@@ -229,7 +233,7 @@ func TestRebalancingSparesBusyInstances(t *testing.T) {
 func TestDesiredZeroByHand(t *testing.T) {
 	t.Parallel()
 	const begins = 10 * time.Minute
-	l := scene(3, 8, jobsOf(4, 8*time.Minute, 40*time.Minute), Fault{Kind: DesiredZero, At: begins, For: 70 * time.Minute})
+	l := scene(5, 8, jobsOf(4, 8*time.Minute, 40*time.Minute), Fault{Kind: DesiredZero, At: begins, For: 70 * time.Minute})
 	play(t, l, begins-time.Second)
 	busy, idle := split(l)
 	if len(busy) != 4 || len(idle) == 0 {

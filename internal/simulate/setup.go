@@ -114,6 +114,10 @@ func (s *setup) monitorSettings(seed uint64) life.MonitorSettings {
 	}
 }
 
+func scaleUpSettings(seed uint64) life.ScaleUpSettings {
+	return life.ScaleUpSettings{Period: 3 * time.Second, BlindAfter: time.Minute, Seed: seed}
+}
+
 const unhealthyAfter = 15 * time.Minute
 
 func (s *setup) unregisterSettings(seed uint64, shutdown bool) life.UnregisterSettings {
