@@ -73,7 +73,7 @@ var keys = []key{
 	bind("monitor.period", 10*time.Second, atLeast(shortestPeriod), func(c *Config) *time.Duration { return &c.Monitor.Period },
 		`How often the runner's metrics are read.`),
 	bind("monitor.saturated_period", 3*time.Second, atLeast(shortestPeriod), func(c *Config) *time.Duration { return &c.Monitor.SaturatedPeriod },
-		`The same while every slot is taken; never less often than monitor.period.`),
+		`The same while jobs run, for a minute after the last and in an instance's first minute; never less often than monitor.period.`),
 	bind("monitor.idle_threshold", 180*time.Second, atLeast(shortestSpan), func(c *Config) *time.Duration { return &c.Monitor.IdleThreshold },
 		`How long an instance is without a job before it offers to leave.`),
 	bind("monitor.unprotect_after", 60*time.Second, atLeast(0), func(c *Config) *time.Duration { return &c.Monitor.UnprotectAfter },

@@ -147,7 +147,7 @@ func (s *Monitor) unreadable(f *fleet.Failure) {
 	s.fails(level, "cannot read gitlab-runner's metrics, trying again", f)
 	s.sick(reasonUnreadable, true)
 	s.ails(passed)
-	s.saturated = false
+	s.saturated, s.pace = false, 0
 	switch {
 	case s.ill.due(s.now):
 		s.goTo(s.known(illLook))

@@ -21,13 +21,10 @@ type leaving struct {
 }
 
 const (
-	// leaveWait is the first pause when others are to go first; it doubles.
+	// leaveWait is the pause after a leave that was not to be.
 	leaveWait = 30 * time.Second
-	// leaveWaitMost bounds it.
+	// leaveWaitMost is the pause after one that failed for a reason that lasts.
 	leaveWaitMost = 10 * time.Minute
-	// outOfTurn is after how many looks an instance goes before its turn: those
-	// before it do not go, for whatever reason of theirs.
-	outOfTurn = 6
 	// holdPeriod is how often a runner without sections is looked at.
 	holdPeriod = 500 * time.Millisecond
 	// cleanReadings is how many readings in a row must show neither a poll nor a
@@ -175,7 +172,7 @@ func (s *Monitor) later(l Level, what string, reasons []fleet.Reason) {
 		l = Debug
 	}
 	s.say(l, what, reasons...)
-	s.leave.again = s.now.Add(min(min(leaveWait, s.set.IdleThreshold)<<min(s.leave.waited, 5), leaveWaitMost))
+	s.leave.again = s.now.Add(scaling.LookAgain(s.set.IdleThreshold, s.leave.waited))
 	s.leave.waited++
 	s.goTo(monAct)
 }

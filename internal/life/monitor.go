@@ -49,6 +49,8 @@ type Monitor struct {
 	scaledAt     time.Time     // scale-up was last started in this spell
 	scaleWait    time.Duration // until it is looked at again
 	saturated    bool
+	patience     scaling.Patience
+	pace         time.Duration // until the next reading; 0: the period
 
 	leave leaving
 	ill   illness
@@ -281,7 +283,7 @@ func (s *Monitor) got(r Result) {
 
 func (s *Monitor) gotFlags(f fleet.Flags) {
 	was := s.flags
-	s.flags = f
+	s.flags, s.pace = f, 0
 	if !s.seen && f.Protected { // an earlier run of this machine set it
 		s.protected, s.unsure = true, true
 	}
@@ -317,7 +319,7 @@ func (s *Monitor) gotFlags(f fleet.Flags) {
 // silent for an hour, whatever is done to its configuration meanwhile. One that asks
 // for nothing is not cured by being restarted, but by asking.
 func (s *Monitor) forget() {
-	s.idle, s.seen, s.saturated = 0, false, false
+	s.idle, s.seen, s.saturated, s.pace = 0, false, false, 0
 	if !s.ill.refused() && s.ill.why != reasonDeaf {
 		s.ill = illness{}
 	}
@@ -340,6 +342,7 @@ func (s *Monitor) gotMetrics(o fleet.Observation) {
 	}
 	s.last, s.seen = o, true
 	s.saturated = o.Slots() > 0 && o.Free() == 0
+	s.pace = scaling.Pace(s.idle, s.set.Period, s.set.SaturatedPeriod)
 	if !s.saturated {
 		s.scaledAt, s.scaleWait = time.Time{}, 0
 	}
@@ -464,8 +467,8 @@ func (s *Monitor) rest() {
 		return
 	}
 	d := s.set.Period
-	if s.saturated {
-		d = min(d, s.set.SaturatedPeriod)
+	if s.pace > 0 {
+		d = s.pace
 	}
 	s.goToAfter(monFlags, d)
 }
@@ -473,10 +476,11 @@ func (s *Monitor) rest() {
 // wantsToLeave tells whether the instance has been idle for long enough, and
 // whether there is a reason to ask the group.
 func (s *Monitor) wantsToLeave() bool {
-	return s.idle >= s.set.IdleThreshold && !s.leave.quiet && !s.now.Before(s.leave.again)
+	stay := s.patience.For(scaling.PatienceSettings{Idle: s.set.IdleThreshold})
+	return s.idle >= stay && !s.leave.quiet && !s.now.Before(s.leave.again)
 }
 
 // mayLeave is the decision on one listing.
 func (s *Monitor) mayLeave(g fleet.Group) scaling.Leave {
-	return scaling.MayLeave(g, s.find.who.Identity.InstanceID, s.leave.waited < outOfTurn)
+	return scaling.MayLeaveWith(g, s.find.who.Identity.InstanceID, scaling.Terms{InTurn: s.leave.waited < scaling.OutOfTurn})
 }

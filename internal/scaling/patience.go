@@ -31,13 +31,10 @@ func (p *Patience) Took(gap time.Duration) {
 	p.n++
 }
 
-// For is how long to stay. An instance that never got a job was launched for
-// work that others took: it goes in two thirds of the time. One that learns
-// stays for twice its mean gap of late, where that is longer than the fixed time.
-func (p *Patience) For(set PatienceSettings, used bool) time.Duration {
-	if !used {
-		return set.Idle * 2 / 3
-	}
+// For is how long to stay before looking whether to leave, never less than the
+// fixed time. One that learns stays for twice its mean gap of late, where that is
+// longer.
+func (p *Patience) For(set PatienceSettings) time.Duration {
 	if set.Most <= set.Idle || p.n == 0 {
 		return set.Idle
 	}

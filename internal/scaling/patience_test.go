@@ -36,32 +36,29 @@ func TestPatience(t *testing.T) {
 	learning := scaling.PatienceSettings{Idle: 3 * time.Minute, Most: 30 * time.Minute}
 	var p scaling.Patience
 	for _, set := range []scaling.PatienceSettings{fixed, learning} {
-		if got := p.For(set, true); got != 3*time.Minute {
+		if got := p.For(set); got != 3*time.Minute {
 			t.Errorf("nothing learned: %s", got)
-		}
-		if got := p.For(set, false); got != 2*time.Minute {
-			t.Errorf("never used: %s", got)
 		}
 	}
 	for range 20 {
 		p.Took(4 * time.Minute)
 	}
-	if got := p.For(fixed, true); got != 3*time.Minute {
+	if got := p.For(fixed); got != 3*time.Minute {
 		t.Errorf("one that does not learn: %s", got)
 	}
-	if got := p.For(learning, true); got != 8*time.Minute {
+	if got := p.For(learning); got != 8*time.Minute {
 		t.Errorf("a job every four minutes: %s", got)
 	}
 	for range 20 {
 		p.Took(time.Hour)
 	}
-	if got := p.For(learning, true); got != 30*time.Minute {
+	if got := p.For(learning); got != 30*time.Minute {
 		t.Errorf("a job an hour: %s", got)
 	}
 	for range 20 {
 		p.Took(time.Second)
 	}
-	if got := p.For(learning, true); got != 3*time.Minute {
+	if got := p.For(learning); got != 3*time.Minute {
 		t.Errorf("a job a second: %s", got)
 	}
 }

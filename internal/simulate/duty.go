@@ -139,8 +139,12 @@ func owesService(_ *loop, i *instance, v view) bool {
 }
 
 // owesLeaving leaves out those that may have found the group at its minimum: they
-// do not ask again before they have run a job.
+// do not ask again before they have run a job. One whose monitor was struck waits
+// for those before it once more.
 func owesLeaving(l *loop, i *instance, v view) bool {
+	if i.hurtSince(l.at-lookPeriod, machineKinds...) > 0 {
+		return false
+	}
 	idle := i.stays() && v.state == world.InService && l.works(i) && len(i.runner.jobs) == 0
 	if !idle || i.jobAt > i.kept {
 		i.kept = 0

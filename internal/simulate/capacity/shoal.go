@@ -160,7 +160,7 @@ func (p *shoal) idles(e *engine, n int32, from time.Duration) {
 // planIdle plans the next reading at which being idle for longer matters.
 func (p *shoal) planIdle(e *engine, n int32) {
 	i := &p.of[n]
-	at := i.active + p.stay(e, n)
+	at := i.active + p.stay(n)
 	if mark := i.active + p.unprotect; i.read < mark {
 		at = min(at, mark)
 	}
@@ -168,8 +168,8 @@ func (p *shoal) planIdle(e *engine, n int32) {
 }
 
 // stay is how long the instance stays idle.
-func (p *shoal) stay(e *engine, n int32) time.Duration {
-	return p.of[n].patience.For(p.patience, e.instances[n].total > 0)
+func (p *shoal) stay(n int32) time.Duration {
+	return p.of[n].patience.For(p.patience)
 }
 
 // filled: what the next reading will show may matter.
@@ -335,7 +335,7 @@ func (p *shoal) idle(e *engine, n int32) {
 		e.score.calls++
 		p.listed(n).Protected = false
 	}
-	if idle < p.stay(e, n) {
+	if idle < p.stay(n) {
 		p.planIdle(e, n)
 		return
 	}
@@ -344,11 +344,11 @@ func (p *shoal) idle(e *engine, n int32) {
 		e.at(e.now+i.step, shoalIdles, n, i.spell)
 		return
 	}
-	switch p.mayLeave(e, n, g) {
-	case scaling.Go:
+	switch verdict := p.mayLeave(e, n, g); {
+	case verdict == scaling.Go:
 		e.hold(n)
 		e.at(e.now+shoalHold, shoalHeld, n, 0)
-	case scaling.Stay: // quiet until it has run a job
+	case verdict == scaling.Stay: // quiet until it has run a job
 	default:
 		e.at(next(e.now+scaling.LookAgain(p.patience.Idle, i.waited), i.read, i.step), shoalIdles, n, i.spell)
 		i.waited++
