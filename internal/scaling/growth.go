@@ -83,9 +83,6 @@ func (g *Growth) Looked() Look { return g.look }
 // Forget forgets the last look: nobody knows what came of raising desired.
 func (g *Growth) Forget() { g.look = Look{} }
 
-// ByGauge tells whether the last decision went by the queue's length.
-func (g *Growth) ByGauge() bool { return g.basis == byGauge }
-
 // basis is what a decision goes by, the surest first.
 type basis int
 

@@ -61,15 +61,10 @@ func totalOf(o fleet.Observation, name string) int64 {
 // it is handed out at the runner's next poll.
 const noWait = 2 // seconds
 
-// NoneWaited tells that jobs were taken between two readings and had not waited,
-// from gitlab_runner_job_queue_duration_seconds: what runners before 18.1 know.
-func NoneWaited(prev, cur fleet.Observation) bool {
-	jobs, seconds := waitsBetween(prev, cur)
-	return jobs > 0 && seconds < noWait*float64(jobs)
-}
-
 // waitsBetween is how many jobs were taken between two readings of the same
-// process, and how long they had waited together; 0 where that is not known.
+// process, and how long they had waited together, in seconds, from
+// gitlab_runner_job_queue_duration_seconds: what runners before 18.1 know. 0 where
+// that is not known.
 func waitsBetween(prev, cur fleet.Observation) (jobs int64, seconds float64) {
 	if prev.StartedAt != cur.StartedAt || len(prev.Runners) == 0 {
 		return 0, 0

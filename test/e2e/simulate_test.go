@@ -1,0 +1,140 @@
+package e2e_test
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/simulate/capacity"
+	"github.com/shoal-ci/shoal/internal/simulate/trace"
+	"github.com/shoal-ci/shoal/internal/world"
+)
+
+// The fleet that both play: two slots, a launch of eight seconds, nine idle ones.
+const (
+	simSlots = 2
+	simMax   = 8
+	simBoot  = 8 * time.Second
+	simIdle  = 9 * time.Second
+)
+
+// twoBursts is the trace: nine jobs at once, and eleven when the fleet has shrunk.
+func twoBursts() []trace.Job {
+	var jobs []trace.Job
+	for i := range 20 {
+		j := trace.Job{Duration: time.Duration(9+i%4) * time.Second}
+		if i >= 9 {
+			j.Created = 38 * time.Second
+		}
+		jobs = append(jobs, j)
+	}
+	return jobs
+}
+
+// TestSimulatorAgrees plays one small trace twice: on the emulator, by processes of
+// the real program, and in the simulator. Waits and instance hours agree. It is not
+// run beside others: what it measures is time.
+func TestSimulatorAgrees(t *testing.T) {
+	s := open(t, inMode("token"), func(p *plan) {
+		p.world.Boot = simBoot
+		p.group.Min, p.group.Max, p.group.Desired = 1, simMax, 1
+		p.machines.Slots = simSlots
+		p.settings["monitor.period"], p.settings["monitor.saturated_period"] = "1s", "500ms"
+		p.settings["monitor.idle_threshold"], p.settings["monitor.unprotect_after"] = simIdle.String(), "3s"
+		p.settings["scale_up.period"], p.settings["scale_up.blind_after"] = "500ms", "10s"
+	})
+	first := s.instance(s.up())
+	began := time.Now()
+	s.play(twoBursts())
+	s.settle(len(twoBursts()))
+	real := measured(s.records(), began)
+
+	const seeds = 9
+	runs := make([]capacity.Result, seeds)
+	for seed := range runs {
+		runs[seed] = simulated(t, first.InServiceAt.Sub(first.LaunchedAt)-simBoot, uint64(seed)) //nolint:gosec // small
+	}
+	model := capacity.Median(runs)
+	t.Logf("emulator: mean wait %.2f s, %.4f instance hours, %d launches", real.Wait.Mean, real.InstanceHours, int(real.Launches))
+	t.Logf("simulator: mean wait %.2f s, %.4f instance hours, %d launches", model.Wait.Mean, model.InstanceHours, int(model.Launches))
+	for what, pair := range map[string][2]float64{
+		"mean wait": {model.Wait.Mean, real.Wait.Mean}, "instance hours": {model.InstanceHours, real.InstanceHours},
+	} {
+		if math.Abs(pair[0]/pair[1]-1) > 0.10 {
+			t.Errorf("%s: the simulator says %.4f, the emulator %.4f", what, pair[0], pair[1])
+		}
+	}
+}
+
+// play submits the jobs of a trace at their times.
+func (s *site) play(jobs []trace.Job) {
+	begin := time.Now()
+	for _, j := range jobs {
+		for time.Since(begin) < j.Created {
+			waitFor(j.Created-time.Since(begin), func() bool { return false })
+		}
+		s.submit(fmt.Sprintf("sleep %d", int(j.Duration.Seconds())))
+	}
+}
+
+// settle waits until all is done and one instance is left.
+func (s *site) settle(jobs int) {
+	s.t.Helper()
+	if !waitFor(3*patience, func() bool {
+		r := s.records()
+		done := 0
+		for _, j := range r.Jobs {
+			if j.Status == world.JobSuccess {
+				done++
+			}
+		}
+		return done == jobs && r.Groups[0].Desired == 1 && len(r.Groups[0].Instances) == 1
+	}) {
+		s.t.Fatalf("not settled: %+v", s.records().Groups)
+	}
+}
+
+// measured is what the emulator's records say of the time from began on.
+func measured(r world.Records, began time.Time) capacity.Result {
+	var m capacity.Result
+	for _, j := range r.Jobs {
+		m.Wait.Mean += j.StartedAt.Sub(j.QueuedAt).Seconds() / float64(len(r.Jobs))
+	}
+	var ends []time.Time
+	for _, i := range r.Instances {
+		if !i.LeavingAt.IsZero() {
+			ends = append(ends, i.LeavingAt)
+		}
+	}
+	over := slices.MaxFunc(ends, time.Time.Compare)
+	for _, i := range r.Instances {
+		from, to := i.LaunchedAt, i.LeavingAt
+		if from.Before(began) {
+			from = began
+		}
+		if to.IsZero() {
+			to = over
+		}
+		m.InstanceHours += to.Sub(from).Hours()
+	}
+	m.Launches = float64(len(r.Instances))
+	return m
+}
+
+func simulated(t *testing.T, init time.Duration, seed uint64) capacity.Result {
+	t.Helper()
+	p, err := capacity.Parse("shoal:period=1s,saturated_period=500ms,blind_after=10s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := capacity.Options{
+		Slots: []int{simSlots}, Boot: simBoot, Init: init, Idle: simIdle, Min: 1, Max: simMax,
+		CheckInterval: 100 * time.Millisecond, // GitLab holds the polls
+	}
+	if err := o.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	return capacity.Run(capacity.NewPlan(trace.New(trace.Monday, twoBursts())), p, o, seed, nil)
+}
