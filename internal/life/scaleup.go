@@ -193,7 +193,7 @@ func (s *ScaleUp) gotGroup(g fleet.Group) {
 		s.done(Refused, f.Error())
 		return
 	}
-	s.raise = s.growth.Decide(g, s.find.who.Identity.InstanceID, s.now)
+	s.raise = s.growth.Decide(g, s.find.who.Identity.InstanceID, 0, s.now)
 	if s.raise.Needed {
 		s.onTo(scaleRaise)
 		return

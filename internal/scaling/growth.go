@@ -13,8 +13,6 @@ type GrowthSettings struct {
 	// is its turn to find out. Shorter: instances that nobody needed; longer: jobs
 	// that nobody knows of wait longer.
 	BlindAfter time.Duration
-	// Spares is how many free slots are to stand ready beyond what waits.
-	Spares int
 }
 
 const (
@@ -214,13 +212,14 @@ func (g *Growth) heard(now time.Time) {
 func (g *Growth) Due() time.Time { return g.news.Add(g.wait) }
 
 // Decide is the decision on a listing that was read right after Read said LookNow.
-func (g *Growth) Decide(group fleet.Group, self string, now time.Time) Raise {
+// spares is how many free slots are to stand ready beyond what waits.
+func (g *Growth) Decide(group fleet.Group, self string, spares int, now time.Time) Raise {
 	var r Raise
 	c := take(group, self)
 	g.busy, g.look.Other = c.busy, !c.first
 	switch g.basis {
 	case byGauge:
-		r = g.raise(group, c)
+		r = g.raise(group, c, spares)
 	case byWaits:
 		r = g.estimate(group, c)
 	default:
@@ -237,11 +236,11 @@ func (g *Growth) Decide(group fleet.Group, self string, now time.Time) Raise {
 // raise goes by the queue's length. Where this instance had slots free when the
 // jobs came, others probably had some, too, and have taken of the queue since:
 // half of it, for they poll in any order.
-func (g *Growth) raise(group fleet.Group, c census) Raise {
+func (g *Growth) raise(group fleet.Group, c census, spares int) Raise {
 	elsewhere := (c.busy - 1) * g.before / 2
 	waiting := max(g.queue.Jobs-elsewhere, 0)
 	if waiting > 0 {
-		waiting += g.set.Spares
+		waiting += spares
 	}
 	r := raiseTo(group, c, g.last.Slots(), waiting)
 	if elsewhere > 0 {

@@ -71,7 +71,7 @@ func grown(t *testing.T, g *scaling.Growth, group fleet.Group, self string, now 
 	if last != scaling.LookNow {
 		t.Fatalf("the last reading says %q", last)
 	}
-	return g.Decide(group, self, at(now))
+	return g.Decide(group, self, 0, at(now))
 }
 
 func TestGrowthRaises(t *testing.T) {
@@ -105,7 +105,7 @@ func TestGrowthLeavesAGroupAtItsMaximumAlone(t *testing.T) {
 	for s := 3; s < 3600; s += 3 { // a job is taken every three seconds, for an hour
 		total++
 		if g.Read(page(4, total, 30), at(s)) == scaling.LookNow {
-			g.Decide(full, "i-0", at(s))
+			g.Decide(full, "i-0", 0, at(s))
 			looks++
 		}
 	}
@@ -115,7 +115,7 @@ func TestGrowthLeavesAGroupAtItsMaximumAlone(t *testing.T) {
 	bigger := full
 	bigger.Max = 9
 	g.Read(page(4, total+1, 30), at(3661))
-	if r := g.Decide(bigger, "i-0", at(3661)); r.Desired != 9 {
+	if r := g.Decide(bigger, "i-0", 0, at(3661)); r.Desired != 9 {
 		t.Errorf("when the maximum was raised: %+v", r)
 	}
 }
@@ -168,10 +168,10 @@ func TestOneFindsOut(t *testing.T) {
 		}
 		g.Read(page(4, 4, 1), at(60))
 	}
-	if r := one.Decide(all, "i-0", at(60)); r.Desired != 4 || !r.Needed {
+	if r := one.Decide(all, "i-0", 0, at(60)); r.Desired != 4 || !r.Needed {
 		t.Errorf("the first: %+v", r)
 	}
-	if r := two.Decide(all, "i-1", at(60)); r.Needed || len(r.Reasons) == 0 {
+	if r := two.Decide(all, "i-1", 0, at(60)); r.Needed || len(r.Reasons) == 0 {
 		t.Errorf("the second: %+v", r)
 	}
 	if got := one.Due(); !got.Equal(at(180)) { // twice as long
@@ -181,10 +181,10 @@ func TestOneFindsOut(t *testing.T) {
 		t.Errorf("the second at %s", got.Sub(t0))
 	}
 	two.Read(page(4, 4, 1), at(480))
-	if r := two.Decide(all, "i-1", at(480)); r.Desired != 4 {
+	if r := two.Decide(all, "i-1", 0, at(480)); r.Desired != 4 {
 		t.Errorf("the second, when the first is ill: %+v", r)
 	}
-	if r := two.Decide(group(0, 99, 4, "busy", "busy", "busy", "pending"), "i-1", at(480)); r.Needed {
+	if r := two.Decide(group(0, 99, 4, "busy", "busy", "busy", "pending"), "i-1", 0, at(480)); r.Needed {
 		t.Errorf("one is on its way: %+v", r)
 	}
 }
@@ -206,7 +206,7 @@ func TestNoneStarves(t *testing.T) {
 				}
 				continue
 			}
-			if g.Decide(group(0, 99, 3, "busy", "busy", "busy"), self, at(s)).Needed {
+			if g.Decide(group(0, 99, 3, "busy", "busy", "busy"), self, 0, at(s)).Needed {
 				stepped = at(s)
 			}
 		}
@@ -247,7 +247,7 @@ func TestGrowthProperties(t *testing.T) {
 			if x.Read(page(4, 20, queue+1), at(3)) != scaling.LookNow {
 				return scaling.Raise{Desired: g.Desired}
 			}
-			return x.Decide(g, "i-0", at(3))
+			return x.Decide(g, "i-0", 0, at(3))
 		}
 		one, more := decide(queue, g), decide(queue+1+r.IntN(10), g)
 		if one.Desired < g.Desired || one.Desired > max(g.Max, g.Desired) || one.Needed != (one.Desired > g.Desired) {

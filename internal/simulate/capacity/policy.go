@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/shoal-ci/shoal/internal/scaling"
 )
 
 // Policy is one contender: a name and its options.
@@ -193,5 +195,15 @@ func minutes[P policy](field func(P) *time.Duration) setter {
 		}
 		*field(p.(P)) = time.Duration(n) * time.Minute
 		return nil
+	}
+}
+
+func cron[P policy](field func(P) *[]scaling.Period) setter {
+	return func(p policy, value string) error {
+		period, err := scaling.ParsePeriod(value)
+		if err == nil {
+			*field(p.(P)) = append(*field(p.(P)), period)
+		}
+		return err
 	}
 }

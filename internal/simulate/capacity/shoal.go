@@ -12,13 +12,15 @@ import (
 // only when a daemon reads what, and what follows in the model.
 type shoal struct {
 	deaf
-	period    time.Duration // option period
-	saturated time.Duration // option saturated_period
-	unprotect time.Duration // monitor.unprotect_after
-	growth    scaling.GrowthSettings
-	patience  scaling.PatienceSettings
-	spares    int // option spares: slots
-	gauge     int // option gauge
+	period       time.Duration // option period
+	saturated    time.Duration // option saturated_period
+	unprotect    time.Duration // monitor.unprotect_after
+	growth       scaling.GrowthSettings
+	patience     scaling.PatienceSettings
+	spares       int              // option spares: slots
+	sparePeriods []scaling.Period // option spares_period; none: always
+	schedule     scaling.Schedule
+	gauge        int // option gauge
 
 	listing fleet.Group
 	who     []int32 // the instances in the listing's order
@@ -66,6 +68,7 @@ var shoalOptions = []option{
 	{"idle", "how long an instance is without a job before it leaves (--idle)", span(func(p *shoal) *time.Duration { return &p.patience.Idle })},
 	{"learn", "up to how long it may learn to stay (0s: it does not learn)", span(func(p *shoal) *time.Duration { return &p.patience.Most })},
 	{"spares", "slots of idle instances to hold ready (0)", whole(func(p *shoal) *int { return &p.spares }, 0, 1_000_000)},
+	{"spares_period", "when, in cron's words, as in * 8-18 * * mon-fri (always)", cron(func(p *shoal) *[]scaling.Period { return &p.sparePeriods })},
 	{"period", "between two readings of the runner (10s)", span(func(p *shoal) *time.Duration { return &p.period })},
 	{"saturated_period", "the same while jobs run, and a minute longer (3s)", span(func(p *shoal) *time.Duration { return &p.saturated })},
 	{"gauge", "1: the runner tells how many jobs wait, as from 18.1 on; 0: it does not (1)", whole(func(p *shoal) *int { return &p.gauge }, 0, 1)},
@@ -90,7 +93,7 @@ func (p *shoal) begin(e *engine) {
 	if p.patience.Idle == 0 {
 		p.patience.Idle = e.opt.Idle
 	}
-	p.growth.Spares = p.spares
+	p.schedule = scaling.Schedule{{Periods: p.sparePeriods, Zone: p.start.Location(), Slots: p.spares}}
 	e.beginAtMin()
 }
 
@@ -287,11 +290,12 @@ func (p *shoal) reading(e *engine, n int32) {
 
 // replaceSpare: a spare that is at work is one no more.
 func (p *shoal) replaceSpare(e *engine, n int32) {
-	if p.spares == 0 {
+	spares := p.schedule.At(p.time(e.now))
+	if spares == 0 {
 		return
 	}
 	if g, ok := p.look(e); ok {
-		if r := scaling.RaiseTo(g, p.of[n].id, e.instances[n].slots, p.spares); r.Needed && e.call() {
+		if r := scaling.RaiseTo(g, p.of[n].id, e.instances[n].slots, spares); r.Needed && e.call() {
 			e.setDesired(r.Desired)
 		}
 	}
@@ -304,7 +308,7 @@ func (p *shoal) raise(e *engine, n int32) {
 		p.again(e, n)
 		return
 	}
-	r := p.of[n].growth.Decide(g, p.of[n].id, p.time(e.now))
+	r := p.of[n].growth.Decide(g, p.of[n].id, p.schedule.At(p.time(e.now)), p.time(e.now))
 	if r.Needed {
 		if !e.call() {
 			p.again(e, n)
@@ -358,7 +362,7 @@ func (p *shoal) idle(e *engine, n int32) {
 func (p *shoal) mayLeave(e *engine, n int32, g fleet.Group) scaling.Verdict {
 	i := &p.of[n]
 	slots := e.instances[n].slots
-	return scaling.MayLeaveWith(g, i.id, scaling.Terms{InTurn: i.waited < scaling.OutOfTurn, Spare: (p.spares + slots - 1) / slots}).Verdict
+	return scaling.MayLeaveWith(g, i.id, scaling.Terms{InTurn: i.waited < scaling.OutOfTurn, Spare: (p.schedule.At(p.time(e.now)) + slots - 1) / slots}).Verdict
 }
 
 // letGo looks once more and ends the instance, or puts it back to work.
