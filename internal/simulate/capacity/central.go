@@ -6,7 +6,6 @@ type bench struct {
 	byFree [][]int32
 	place  []int32 // of an instance in its list
 	in     []int32 // which list it is in; 0: none
-	free   int     // slots, in all
 }
 
 // put files an instance under its free slots; 0 takes it out.
@@ -23,13 +22,11 @@ func (b *bench) put(n int32, free int) {
 		list[b.place[n]] = last
 		b.place[last] = b.place[n]
 		b.byFree[was] = list[:len(list)-1]
-		b.free -= int(was)
 	}
 	b.in[n] = int32(free) //nolint:gosec // at most MaxSlots
 	if free > 0 {
 		b.place[n] = int32(len(b.byFree[free])) //nolint:gosec // at most MaxInstances
 		b.byFree[free] = append(b.byFree[free], n)
-		b.free += free
 	}
 }
 
@@ -41,6 +38,14 @@ func (b *bench) fullest() int32 {
 		}
 	}
 	return -1
+}
+
+// listed is how many instances have so many slots free.
+func (b *bench) listed(free int) int {
+	if free >= len(b.byFree) {
+		return 0
+	}
+	return len(b.byFree[free])
 }
 
 // file puts an instance where it belongs now.

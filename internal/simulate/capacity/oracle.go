@@ -53,7 +53,6 @@ func foresee(e *engine) []need {
 // future is the policy of the run that foresees: one instance with every slot.
 type future struct {
 	deaf
-	bench
 	demand []need
 }
 
@@ -63,11 +62,14 @@ func (p *future) begin(e *engine) {
 	e.beginAtMin()
 }
 
-func (p *future) up(e *engine, n int32) { p.freed(e, n) }
-func (p *future) queued(e *engine)      { p.handOut(e); p.note(e) }
-func (p *future) freed(e *engine, n int32) {
-	p.file(e, n)
-	p.handOut(e)
+func (p *future) queued(e *engine)         { p.handOut(e) }
+func (p *future) up(e *engine, _ int32)    { p.handOut(e) }
+func (p *future) freed(e *engine, _ int32) { p.handOut(e) }
+
+func (p *future) handOut(e *engine) {
+	for i := &e.instances[0]; i.state == inService && i.free() > 0 && e.queue.len() > 0; {
+		e.begin(0, e.queue.pop())
+	}
 	p.note(e)
 }
 
@@ -144,9 +146,10 @@ func (p *oracle) due(e *engine, _ *event) {
 		e.score.calls++
 		e.setDesired(w)
 	}
-	for k := len(e.alive) - 1; k >= 0; k-- {
-		p.leave(e, e.alive[k])
-		k = min(k, len(e.alive))
+	for _, slots := range e.opt.Slots { // an empty instance has as many free
+		for k := p.listed(slots) - 1; k >= 0 && len(e.alive) > p.wanted(e); k-- {
+			p.leave(e, p.byFree[slots][k])
+		}
 	}
 }
 
