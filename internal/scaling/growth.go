@@ -273,6 +273,6 @@ func (g *Growth) findOut(group fleet.Group, c census, now time.Time) Raise {
 	}
 	r := step(group, c, g.gauge)
 	g.news = now
-	g.wait = min(2*g.wait, blindMost)
+	g.wait = min(max(2*g.wait, againFirst), blindMost)
 	return r
 }
