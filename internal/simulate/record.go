@@ -50,6 +50,7 @@ type instanceRecord struct {
 	death        world.Reason
 	poweredOff   bool
 	noticeAt     time.Duration // a notice was written
+	answeredAt   time.Duration // GitLab's last answer to its runner
 	noticeKind   fleet.NoticeKind
 	spotAt       time.Duration
 	spotDeadline time.Duration
@@ -249,7 +250,7 @@ func (i *instance) isDue(slack time.Duration) bool {
 	at := i.l.at
 	switch {
 	case i.spotDeadline > 0 && at >= i.spotDeadline-margin-slack:
-	case i.endWait > 0 && at >= i.endWait+min(100*i.l.endHook, 48*time.Hour)-margin-slack:
+	case i.endWait > 0 && at >= i.endWait+i.l.hookCap()-margin-slack:
 	case i.down != fleet.NotGoingDown:
 	default:
 		return false
@@ -271,13 +272,25 @@ func (i *instance) mayEndJobs() bool {
 	}
 	switch {
 	case i.spotDeadline > 0 && at >= i.spotDeadline-margin-slack:
-	case i.endWait > 0 && at >= i.endWait+min(100*i.l.endHook, 48*time.Hour)-margin-45*time.Second:
+	case i.endWait > 0 && at >= i.waitSeen()+i.l.hookCap()-margin-45*time.Second:
 	case i.down != fleet.NotGoingDown && at >= i.downAt+bound-margin-slack:
 	default:
 		return false
 	}
 	return true
 }
+
+// waitSeen is when the termination hook may have begun to wait, for all that the
+// instance knows: from its notice on where AWS kept it from telling the group.
+func (i *instance) waitSeen() time.Duration {
+	if i.noticeAt > 0 && i.noticeAt < i.endWait && needsAWS.hitSince(i, i.noticeAt-time.Minute) {
+		return i.noticeAt
+	}
+	return i.endWait
+}
+
+// hookCap is EC2's cap on the whole wait of the termination hook.
+func (l *loop) hookCap() time.Duration { return min(100*l.endHook, 48*time.Hour) }
 
 // operations whose ground is looked at
 
@@ -518,7 +531,7 @@ func (l *loop) completes(p *process, a life.CompleteHook) error {
 	if hook == "start" && a.Result == fleet.Abandon {
 		l.abandons(p)
 	}
-	if hook == "start" && a.Result == fleet.Continue && !l.reachedGitLab(i) {
+	if hook == "start" && a.Result == fleet.Continue && !l.reachedGitLab(i) && i.answeredAt < p.begun { // one that has died since was answered all the same
 		l.breaks("hook", "i%02d completes its launch hook before its runner has reached GitLab", i.number)
 	}
 	err := p.through(func() error {
@@ -628,7 +641,7 @@ func (i *instance) hookTimedOut(which string, since, timeout time.Duration) {
 		return
 	}
 	i.hookOver = true
-	if i.warnedAt < since && i.spotDeadline == 0 && i.hurtSince(from, AWSSlow) == 0 && // a slow answer is no failure to tell of
+	if i.warnedAt < since && i.spotDeadline == 0 && i.hurtSince(from, AWSSlow, Slow) == 0 && // a slow answer is no failure to tell of
 		l.at-since < min(100*timeout, 48*time.Hour)-time.Second && i.up && i.down == fleet.NotGoingDown {
 		l.breaks("hook", "i%02d its %s hook timed out, and no line says why", i.number, which)
 	}

@@ -422,7 +422,7 @@ func (s *section) hold() {
 		s.ifPolling(max(0, s.until-l.at), max(0, s.until-l.at), func() {
 			if s.held {
 				s.held = false
-				s.answered++
+				s.counted()
 				s.over(0)
 			}
 		})
@@ -477,12 +477,18 @@ func (s *section) handOut(h world.Handout) {
 	s.ifPolling(5*time.Millisecond, 60*time.Millisecond, func() { s.receives(h, j, w) })
 }
 
+// counted: GitLab's answer shows in the metrics.
+func (s *section) counted() {
+	s.answered++
+	s.r.in.answeredAt = s.r.in.l.at
+}
+
 // receives is the answer's arrival.
 func (s *section) receives(h world.Handout, j *job, w work) {
 	r := s.r
 	s.inFlight, s.handed = false, nil
 	s.gen++
-	s.answered++
+	s.counted()
 	s.total++
 	s.running++
 	s.queue = h.QueueSize
