@@ -112,6 +112,7 @@ func (l *loop) delay(p *process, c class) time.Duration {
 			l.hitBy(h.Fault, p, "")
 		case Hang, AnswerLost:
 			d = patience(c)
+			p.in.hurt(l.at, c, h.Kind) // the instance may be gone before the answer is given up
 		}
 	}
 	return min(d+l.slowness(p, c), actionTimeout)
