@@ -28,7 +28,6 @@ type ScaleUp struct {
 	set     ScaleUpSettings
 	find    finder
 	growth  scaling.Growth
-	before  scaling.Growth // as it was before the newest reading
 	reading fleet.Observation
 	raise   scaling.Raise
 	atMax   bool  // said in this spell
@@ -151,7 +150,7 @@ func (s *ScaleUp) gotMetrics(o fleet.Observation) {
 		s.growth.Believed(o)
 	}
 	s.seen = nil
-	s.before, s.reading = s.growth, o
+	s.reading = o
 	switch s.growth.Read(o, s.now) {
 	case scaling.Free:
 		s.finished()
@@ -254,7 +253,7 @@ func (s *ScaleUp) failed(f *fleet.Failure) {
 			s.growth.Forget() // nobody knows what desired is
 		}
 		if s.backoff.tries > rereadAfter {
-			s.growth = s.before
+			s.growth.Owes()
 			s.goToAfter(scaleFlags, backoffMost)
 		}
 	}

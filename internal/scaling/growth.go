@@ -62,6 +62,7 @@ type Growth struct {
 	busy   int       // instances at the last look
 	look   Look      // the last one
 	guess  float64   // jobs that wait, for each busy instance, without the gauge
+	owed   bool      // nothing was decided on the last reading's news
 }
 
 // Resume takes up what an earlier process knew. A look of the future is of a clock
@@ -80,6 +81,10 @@ func (g *Growth) Looked() Look { return g.look }
 
 // Forget forgets the last look: nobody knows what came of raising desired.
 func (g *Growth) Forget() { g.look = Look{} }
+
+// Owes has the next reading be acted on, too: nobody could look at the group, and
+// what the last one told is news still.
+func (g *Growth) Owes() { g.owed = true }
 
 // basis is what a decision goes by, the surest first.
 type basis int
@@ -112,7 +117,7 @@ func (g *Growth) Read(o fleet.Observation, now time.Time) Urge {
 	last := g.last
 	g.last = o
 	if o.Free() > 0 || o.Slots() == 0 {
-		g.news = time.Time{}
+		g.news, g.owed = time.Time{}, false
 		return Free
 	}
 	g.before = 0
@@ -126,7 +131,11 @@ func (g *Growth) Read(o fleet.Observation, now time.Time) Urge {
 	if g.before == 0 && last.StartedAt == o.StartedAt {
 		g.taken += o.JobsTotal() - last.JobsTotal()
 	}
-	g.queue = ReadQueue(last, o)
+	owed := g.owed
+	g.owed = false
+	if q := ReadQueue(last, o); q.Fresh || !owed {
+		g.queue = q
+	}
 	g.gauge = g.gauge || hasGauge(o)
 	switch {
 	case g.queue.Fresh:
@@ -135,6 +144,8 @@ func (g *Growth) Read(o fleet.Observation, now time.Time) Urge {
 		return g.lookIf(float64(g.queue.Jobs) > g.absorbed(now) && (g.queue.Jobs > g.look.Bears || g.lookedLongAgo(now)))
 	case !g.gauge && g.readWaits(last, o, now):
 		return g.lookIf(g.basis == byWaits && g.lookedLongAgo(now))
+	case owed: // by what it went by
+		return LookNow
 	case !now.Before(g.Due()):
 		g.basis = blindly
 		return LookNow

@@ -61,6 +61,45 @@ func TestGrowthReads(t *testing.T) {
 	}
 }
 
+// TestGrowthOwes: what nobody could act on is news at the next reading, and a newer
+// gauge counts in its place.
+func TestGrowthOwes(t *testing.T) {
+	two := func(other int, total int64, queue int) fleet.Observation {
+		o := page(2, total, queue)
+		o.Runners = append(o.Runners, fleet.RunnerReading{Name: "other", Running: 2, JobsTotal: 7, QueueSize: other})
+		return o
+	}
+	g := scaling.NewGrowth(growthSettings)
+	for name, c := range map[string]struct {
+		next fleet.Observation
+		want int // what desired is raised to, of one that is busy
+	}{
+		"nothing new":         {two(50, 2, 21), 1 + 5}, // whose gauge is how old nobody knew: the shorter
+		"a job meanwhile":     {two(50, 3, 81), 1 + 20},
+		"of the other queue":  {func() fleet.Observation { o := two(41, 2, 21); o.Runners[1].JobsTotal++; return o }(), 1 + 10},
+		"none waits any more": {two(50, 3, 1), 0},
+	} {
+		g = scaling.NewGrowth(growthSettings)
+		if u := g.Read(two(50, 2, 21), at(0)); u != scaling.LookNow {
+			t.Fatalf("a full runner with a queue: %q", u)
+		}
+		g.Owes()
+		switch u := g.Read(c.next, at(60)); {
+		case c.want == 0 && u != scaling.Rest || c.want > 0 && u != scaling.LookNow:
+			t.Errorf("%s: %q", name, u)
+		case c.want > 0:
+			if r := g.Decide(group(0, 99, 1, "busy"), "i-0", 0, at(60)); r.Desired != c.want {
+				t.Errorf("%s: raised to %d, want %d: %s", name, r.Desired, c.want, r.Reasons)
+			}
+		}
+	}
+	g.Owes()
+	g.Read(two(50, 3, 1), at(120))
+	if u := g.Read(two(50, 3, 1), at(123)); u != scaling.Rest {
+		t.Errorf("acted upon, it is owed still: %q", u)
+	}
+}
+
 // grown feeds readings and returns the decision after the last, which asked for one.
 func grown(t *testing.T, g *scaling.Growth, group fleet.Group, self string, now int, readings ...fleet.Observation) scaling.Raise {
 	t.Helper()
