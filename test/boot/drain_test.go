@@ -59,6 +59,25 @@ func TestScaleInWaitsForJobs(t *testing.T) {
 	}
 }
 
+// TestDrainHoldsNoJobUp: a step of a job that begins in the drain opens a session, and
+// starts what a socket would. systemd keeps both waiting where their unit has an
+// order with the one that is stopping.
+func TestDrainHoldsNoJobUp(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	m := f.up()
+	if _, err := m.run("systemctl", "stop", "podman"); err != nil {
+		t.Fatal(err)
+	}
+	job := f.submit("sleep 10",
+		"timeout 20 su --shell /bin/bash --command 'grep session- /proc/self/cgroup' gitlab-runner",
+		"timeout 20 systemctl start podman")
+	f.untilJob(job, world.JobRunning)
+	f.scaleIn(m)
+	f.until("the runner to stop", func() bool { return m.show(life.UnitRunner, "ActiveState") == "deactivating" })
+	f.drained(m, job)
+}
+
 // TestSpot: EC2 announces that it takes the instance in two minutes. A long job, and
 // one that ignores every request to end, are reported failed before that, and the
 // replacement is there by then.

@@ -29,7 +29,7 @@ func makeImages(image, stock string) error {
 		func() error { return writeTree(stock, vendor()) },
 		func() error {
 			return command("chroot", image, "systemctl", "enable", "--quiet",
-				"gitlab-runner", "docker", "runner-init", "monitor-jobs", "lifecycle-check")
+				"gitlab-runner", "docker", "podman", "runner-init", "monitor-jobs", "lifecycle-check")
 		},
 	)
 }
@@ -124,13 +124,8 @@ var testbed = map[string]string{
 	// The journal outlives the instance, and loses nothing.
 	"etc/systemd/journald.conf.d/boot.conf": "[Journal]\nStorage=persistent\nRateLimitIntervalSec=0\nSyncIntervalSec=1s\n",
 	// What the runner's jobs need, and must not lose before they have ended.
-	"etc/systemd/system/docker.service": `[Unit]
-Description=What the jobs need
-[Service]
-ExecStart=/bin/sleep infinity
-[Install]
-WantedBy=multi-user.target
-`,
+	"etc/systemd/system/docker.service": needed,
+	"etc/systemd/system/podman.service": needed,
 	"etc/hosts": strings.Join([]string{
 		"127.0.0.1 localhost", gitlabHost + " gitlab.example.com", awsHost + " aws.example.com", shoalHost + " example.com", packagesHost + " packages.gitlab.com", "",
 	}, "\n"),
@@ -138,6 +133,14 @@ WantedBy=multi-user.target
 	// service needs none: it is at its real address.
 	"etc/systemd/system.conf.d/boot.conf": "[Manager]\nDefaultEnvironment=AWS_ENDPOINT_URL=http://aws.example.com\n",
 }
+
+const needed = `[Unit]
+Description=What the jobs need
+[Service]
+ExecStart=/bin/sleep infinity
+[Install]
+WantedBy=multi-user.target
+`
 
 // writeTree writes files below root, readable by all.
 func writeTree(root string, files map[string]string) error {

@@ -24,7 +24,7 @@ func TestReboot(t *testing.T) {
 	m := f.up()
 	runner := f.own()
 	// As the shell executor runs it: PAM gives su a session of its own.
-	job := f.submit("su --shell /bin/bash --command 'sleep 12 & wait $!' gitlab-runner", "systemctl is-active docker")
+	job := f.submit("su --shell /bin/bash --command 'sleep 12 & wait $!' gitlab-runner", "systemctl is-active docker podman")
 	f.untilJob(job, world.JobRunning)
 	goesDown(t, m, "reboot")
 	f.untilJob(job, world.JobSuccess)
@@ -41,6 +41,7 @@ func TestReboot(t *testing.T) {
 		t.Error("another instance was launched")
 	}
 	inOrder(t, m, "gitlab-runner.service Stopped gitlab-runner.service", "docker.service Stopping docker.service")
+	inOrder(t, m, "gitlab-runner.service Stopped gitlab-runner.service", "podman.service Stopping podman.service")
 }
 
 // TestRebootThatCannotWait: a job that outlasts the bound of a reboot is reported
