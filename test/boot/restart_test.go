@@ -29,7 +29,7 @@ func TestRestartsAndUpgradesDrainNothing(t *testing.T) {
 		f.untilJob(job, world.JobRunning)
 	}
 	for _, m := range ms {
-		for _, unit := range []string{life.UnitMonitor, life.UnitLifecycleCheck, life.UnitInit, life.UnitScaleUp, life.UnitUnregister} {
+		for _, unit := range []string{life.UnitMonitor, life.UnitLifecycleCheck, life.UnitInit, life.UnitScaleUp, life.UnitUnregister, "runner-shutdown.service"} {
 			if _, err := m.run("systemctl", "restart", unit); err != nil {
 				t.Error(err)
 			}
