@@ -36,6 +36,31 @@ func TestLaunch(t *testing.T) {
 	}
 }
 
+// TestTokenAsCredential: systemd hands the token to each of the two units that take
+// one as a credential, and no file of Shoal's has it.
+func TestTokenAsCredential(t *testing.T) {
+	t.Parallel()
+	f := open(t, ownRunner, func(p *plan) {
+		p.cloud.AccessTokens[0].Scopes = append(p.cloud.AccessTokens[0].Scopes, world.ScopeManageRunner)
+		p.settings["gitlab.token"] = `"file:/run/credentials/runner-init.service/gitlab-token"`
+		p.settings["reap.token"] = `"file:/run/credentials/shoal-reap.service/gitlab-token"`
+		p.settings["reap.groups"] = `["` + group + `"]`
+		p.files["etc/credstore/gitlab-token"] = createToken + "\n"
+		p.files["etc/shoal/token"] = ""
+	})
+	m := f.up()
+	f.works()
+	asked := f.calls("GET /api/v4/")
+	if _, err := m.run("systemctl", "start", "shoal-reap"); err != nil {
+		t.Fatal(err)
+	}
+	f.until("the reaper to ask GitLab", func() bool { return f.calls("GET /api/v4/") > asked })
+	for _, l := range append(m.said("shoal-reap", "WARN"), m.said("shoal-reap", "ERROR")...) {
+		t.Errorf("the reaper complains: %s", l.words())
+	}
+	f.drainedNothing(m)
+}
+
 // TestLaunchThatCannotRegister: GitLab refuses the token at the first launch. The
 // launch is abandoned, not left to time out, and its replacement comes up.
 func TestLaunchThatCannotRegister(t *testing.T) {
