@@ -600,6 +600,15 @@ func (l *loop) judgeInterrupted(j *job) {
 	}
 }
 
+// judgeKilled: a job whose processes are killed under a runner that runs on fails as
+// if by its own doing. That is for the last moment alone, where the runner could
+// not be told.
+func (l *loop) judgeKilled(j *job) {
+	if i := j.in; !i.mayEndJobs() {
+		l.breaks("job", "i%02d the processes of job %d are killed, and its runner was not told to end", i.number, j.id)
+	}
+}
+
 func (l *loop) judgeLost(j *job) {
 	i := j.in
 	excused := false

@@ -202,12 +202,15 @@ func (r *runner) term() {
 	r.later(5*time.Millisecond, 20*time.Millisecond, r.maybeEnd)
 }
 
-// killJobs kills what ignores SIGTERM.
+// killJobs kills what ignores SIGTERM. A runner that was not told to end takes that
+// for the end of a script that failed.
 func (r *runner) killJobs() {
 	for _, j := range r.jobs {
-		if r.termed {
-			r.later(20*time.Millisecond, 200*time.Millisecond, func() { j.report("failed", "runner_system_failure") })
+		if !r.termed {
+			r.in.l.judgeKilled(j)
 		}
+		reason := map[bool]string{true: "runner_system_failure", false: "script_failure"}[r.termed]
+		r.later(20*time.Millisecond, 200*time.Millisecond, func() { j.report("failed", reason) })
 	}
 }
 
