@@ -227,11 +227,13 @@ func (l *loop) ask(p *process, a life.Action) {
 
 // spun counts the actions of a second.
 func (l *loop) spun(p *process, a life.Action) {
-	switch a.(type) {
+	switch a := a.(type) {
 	case life.Heartbeat:
 		p.in.beatAt = l.at
 	case life.FindRunners:
 		p.in.searchedAt = l.at
+	case life.CreateRunner:
+		l.asksForRunner(p.in, a.Runner)
 	}
 	if second := l.at / time.Second; second != p.second {
 		p.second, p.actions = second, 0

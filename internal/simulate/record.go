@@ -497,6 +497,19 @@ func (i *instance) resumes(p *process) {
 	}
 }
 
+// asksForRunner: a runner is what the operator has configured, and is described so
+// that others, the reaper first, can tell whose it is.
+func (l *loop) asksForRunner(i *instance, n fleet.NewRunner) {
+	want := l.initSettings(0).Runner
+	if own := groupName + "/" + i.id; n.Description != own {
+		l.breaks("ghost", "i%02d has a runner made that is described as %q, and nobody will find it by %q", i.number, n.Description, own)
+	}
+	if n.Type != want.Type || n.GroupID != want.GroupID || n.ProjectID != want.ProjectID || !slices.Equal(n.Tags, want.Tags) || n.RunUntagged != want.RunUntagged ||
+		n.Locked != want.Locked || n.AccessLevel != want.AccessLevel || n.MaximumTimeout != want.MaximumTimeout {
+		l.breaks("truth", "i%02d has a runner made that is not the one configured: %v", i.number, n)
+	}
+}
+
 // registersOnce: what is on disk, and known to GitLab, is not made again.
 func (l *loop) registersOnce(p *process) {
 	i := p.in
@@ -527,6 +540,9 @@ func (l *loop) completes(p *process, a life.CompleteHook) error {
 	}
 	if hook == "start" && a.Result == fleet.Continue && !i.flags.Registered && !i.flags.Warmed {
 		l.breaks("hook", "i%02d continues its launch though nothing is registered", i.number)
+	}
+	if hook == "start" && a.Result == fleet.Continue && l.mode == fleet.ModeCreate && i.flags.Registered && len(i.disk)+len(i.aside) < l.sections {
+		l.breaks("hook", "i%02d continues its launch with %d of its %d sections", i.number, len(i.disk)+len(i.aside), l.sections)
 	}
 	if hook == "start" && a.Result == fleet.Abandon {
 		l.abandons(p)
