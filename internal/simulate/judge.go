@@ -290,8 +290,9 @@ func (l *loop) judgeBudget() {
 			end = i.diedAt
 		}
 		hours := (end - i.launchedAt).Hours()
-		if most := callsALife + int(callsAnHour*hours); i.callsAWS-i.heartbeats > most || i.callsGitLab > most {
-			l.breaks("budget", "i%02d made %d calls to AWS beside heartbeats and %d to GitLab in %.1f hours", i.number, i.callsAWS-i.heartbeats, i.callsGitLab, hours)
+		aws, gitlab := i.callsAWS-i.heartbeats, i.callsGitLab
+		if most := callsALife + int(callsAnHour*hours); max(aws, i.failedAWS) > most || max(gitlab, i.failedGitLab) > most {
+			l.breaks("budget", "i%02d made %d calls to AWS beside heartbeats and %d to GitLab in %.1f hours, and %d and %d failed", i.number, aws, gitlab, hours, i.failedAWS, i.failedGitLab)
 		}
 		shortest := l.endHook
 		if l.launchHook > 0 {

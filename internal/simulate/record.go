@@ -63,16 +63,18 @@ type instanceRecord struct {
 	workedAt   time.Duration // shared trouble does not count
 	trulyAt    time.Duration // it worked
 
-	callsAWS    int
-	heartbeats  int // among them
-	callsGitLab int
-	warnedAt    time.Duration // a line told of a failure, by what completes hooks
-	hurts       []hurt
-	orphans     int // runners made whose answer no process was told
-	starts      map[string]uint64
-	completing  bool
-	refused     bool // init was, for good
-	hookOver    bool // its termination hook timed out, and that is excused
+	callsAWS     int
+	heartbeats   int // among them
+	callsGitLab  int
+	failedAWS    int // calls, among them those that came to nothing on the way; not heartbeats
+	failedGitLab int
+	warnedAt     time.Duration // a line told of a failure, by what completes hooks
+	hurts        []hurt
+	orphans      int // runners made whose answer no process was told
+	starts       map[string]uint64
+	completing   bool
+	refused      bool // init was, for good
+	hookOver     bool // its termination hook timed out, and that is excused
 
 	owed         [16]time.Duration // by duty; below 0: said
 	drainRefused bool              // unregister was, for good

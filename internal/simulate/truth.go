@@ -140,6 +140,11 @@ func (p *process) fails(a life.Action) {
 		return
 	}
 	l := p.in.l
+	if classOf(a) == gitlab {
+		p.in.failedGitLab++
+	} else {
+		p.in.failedAWS++
+	}
 	if minute := l.at / time.Minute; minute != p.failedIn {
 		p.failedIn, p.failures = minute, 0
 	}
