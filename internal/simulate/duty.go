@@ -24,6 +24,7 @@ type view struct {
 	protected bool
 	target    world.State // as its metadata tell
 	spot      bool
+	advised   bool // EC2 advises to go, or announces an end, and the operator has it followed
 	room      bool // desired is above the minimum
 }
 
@@ -97,8 +98,16 @@ func (i *instance) stays() bool {
 }
 
 func owesNotice(_ *loop, i *instance, v view) bool {
-	return i.up && i.down == fleet.NotGoingDown && i.flags.Notice == nil && (v.target == world.Terminated || v.target == world.Detached || v.spot)
+	return i.up && i.down == fleet.NotGoingDown && i.flags.Notice == nil && (v.target == world.Terminated || v.target == world.Detached || v.spot || v.advised)
 }
+
+// advised tells whether an instance is to go by what EC2 lets it choose.
+func (l *loop) advised(d world.Metadata) bool {
+	return !d.Rebalance.IsZero() && l.leavesOnRebalance() || len(d.Maintenance) > 0
+}
+
+// leavesOnRebalance is an operator's choice; every end that is announced is followed.
+func (l *loop) leavesOnRebalance() bool { return l.number()%2 == 0 }
 
 func owesDrain(_ *loop, i *instance, _ view) bool {
 	u := &i.units[unitUnregister]
@@ -162,7 +171,7 @@ func (l *loop) lookAtDuties() {
 		i := l.byID[m.ID]
 		v := view{state: m.State, protected: m.Protected, room: g.Desired > g.Min}
 		if d, ok := l.world.Metadata(l.now, m.ID); ok {
-			v.target, v.spot = d.Target, d.Spot != nil
+			v.target, v.spot, v.advised = d.Target, d.Spot != nil, l.advised(d)
 		}
 		l.lookAtDutiesOf(i, v)
 	}

@@ -98,7 +98,7 @@ func (i *instance) writesNotice(p *process, n fleet.Notice) {
 	case fleet.NoticeSpot:
 		so = m.Spot != nil
 	case fleet.NoticeRebalance:
-		so = !m.Rebalance.IsZero()
+		so = !m.Rebalance.IsZero() && l.leavesOnRebalance()
 	case fleet.NoticeMaintenance:
 		so = len(m.Maintenance) > 0
 	}
