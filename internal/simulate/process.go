@@ -229,6 +229,7 @@ func (l *loop) ask(p *process, a life.Action) {
 func (l *loop) spun(p *process, a life.Action) {
 	switch a := a.(type) {
 	case life.Heartbeat:
+		l.beats(p)
 		p.in.beatAt = l.at
 	case life.FindRunners:
 		p.in.searchedAt = l.at

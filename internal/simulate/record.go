@@ -560,6 +560,20 @@ func (l *loop) completes(p *process, a life.CompleteHook) error {
 	return err
 }
 
+// beats: a heartbeat comes in a third of the time-out, so that two may be lost. What
+// hangs may keep it for as long as an action takes, and EC2's deadline for longer.
+func (l *loop) beats(p *process) {
+	i := p.in
+	timeout := l.endHook
+	if p.verb == "init" {
+		timeout = l.launchHook
+	}
+	waits := i.beatAt > max(p.begun, i.targetAt)
+	if gap := l.at - i.beatAt; waits && gap > timeout/3+actionTimeout+10*time.Second && !i.isDue(2*time.Minute) && i.spotDeadline == 0 {
+		l.breaks("hook", "i%02d sends a heartbeat %s after the last one, of a hook that times out in %s", i.number, gap, timeout)
+	}
+}
+
 // abandons: a launch is given up for a reason that was said, and undone first.
 func (l *loop) abandons(p *process) {
 	i := p.in
