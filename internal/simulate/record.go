@@ -199,6 +199,7 @@ type heard struct {
 
 	owesLine   string         // what was done and must be said
 	owesRaise  int            // desired is to be raised to this now
+	owesMax    bool           // that the maximum forbids it is to be said
 	complained bool           // a line told of a failure
 	replaced   bool           // it has terminated itself without decrement
 	lines      map[string]int // within this hour
@@ -212,7 +213,7 @@ func (p *process) hear(v any) {
 	case fleet.Group:
 		p.listed, p.listedAt = v, p.in.l.at
 		if p.verb == "scale-up" {
-			p.owesRaise = p.wants()
+			p.owesRaise, p.owesMax = p.wants()
 		}
 	case []fleet.Activity:
 		p.actsAt = p.in.l.at
@@ -308,11 +309,11 @@ func newsOfQueue(before, now fleet.Observation) bool {
 }
 
 // wants is what the group needs by what this process has read, where that tells
-// it; 0 where desired is to stay.
-func (p *process) wants() int {
+// it; 0 where desired is to stay. above: the maximum forbids some of that.
+func (p *process) wants() (desired int, above bool) {
 	g := p.listed
 	if !p.fresh || g.Weighted || p.obs.Free() > 0 {
-		return 0
+		return 0, false
 	}
 	busy, _, _ := p.counts()
 	queue := 0
@@ -322,10 +323,11 @@ func (p *process) wants() int {
 		}
 	}
 	slots := max(1, p.obs.Slots())
-	if want := min(g.Max, busy+(queue+slots-1)/slots); want > g.Desired {
-		return want
+	want := busy + (queue+slots-1)/slots
+	if above = want > g.Max; min(g.Max, want) > g.Desired {
+		return min(g.Max, want), above
 	}
-	return 0
+	return 0, above
 }
 
 // counts sorts the members that were listed; this instance is saturated.

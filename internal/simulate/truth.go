@@ -162,7 +162,10 @@ func (l *loop) saidAll(p *process, next life.Action) {
 	}
 	p.owesLine = ""
 	want := p.owesRaise
-	p.owesRaise = 0
+	if p.owesMax && want == 0 && !p.complained && !p.asked {
+		l.breaks("silence", "i%02d leaves desired at its maximum of %d, which the queue needs more than, and does not say so", p.in.number, p.listed.Max)
+	}
+	p.owesRaise, p.owesMax = 0, false
 	if want == 0 || p.asked {
 		return
 	}
@@ -192,6 +195,9 @@ func (i *instance) hears(p *process, s life.Say) {
 	}
 	if s.Level == life.Debug {
 		return
+	}
+	if p.owesLine != "" && len(s.Decision.Reasons) == 0 && s.Err == nil {
+		i.l.breaks("silence", "i%02d %s has done %s and does not say why: %s", i.number, p.verb, p.owesLine, s.Decision.Action)
 	}
 	p.owesLine = ""
 	hour := i.l.at / time.Hour
