@@ -57,6 +57,7 @@ func (l *loop) lookAtInstances() {
 		}
 		if l.canPoll(i, true) && i.runner.deaf == nil {
 			i.trulyAt = l.at
+			i.refusedSince = 0
 		}
 		if l.works(i) {
 			i.workedAt = l.at
@@ -135,8 +136,16 @@ func (l *loop) canPoll(i *instance, all bool) bool {
 	return able > 0 && (!all || able == len(i.runner.sections))
 }
 
+// mendedWithin is how long after a token is good again, or a runner was deleted, its
+// instance may take to be at work: init is run again within ten minutes, and then
+// restarts a runner that is silent, when it runs no job.
+const mendedWithin = 30 * time.Minute
+
 // sharedIllness tells whether the reason is GitLab's.
 func (l *loop) sharedIllness(i *instance) bool {
+	if l.at-max(i.refusedSince, l.calmAt) > mendedWithin {
+		return false
+	}
 	for _, s := range i.runner.sections { // disabled for an hour, and its token is good
 		if s.disabledUntil > l.at && l.knows(s.token) {
 			return true

@@ -56,12 +56,13 @@ type instanceRecord struct {
 	spotDeadline time.Duration
 	detachedAt   time.Duration
 
-	launchWait time.Duration // since when its launch hook waits
-	endWait    time.Duration // since when its termination hook waits
-	inService  bool
-	serviceAt  time.Duration
-	workedAt   time.Duration // shared trouble does not count
-	trulyAt    time.Duration // it worked
+	launchWait   time.Duration // since when its launch hook waits
+	endWait      time.Duration // since when its termination hook waits
+	inService    bool
+	serviceAt    time.Duration
+	workedAt     time.Duration // shared trouble does not count
+	trulyAt      time.Duration // it worked
+	refusedSince time.Duration // GitLab refuses its polls
 
 	callsAWS     int
 	heartbeats   int // among them

@@ -401,6 +401,9 @@ func (s *section) arrives() {
 		s.r.in.refusedPoll()
 		s.refused++
 		s.refusedAt = l.at
+		if i := s.r.in; i.refusedSince == 0 {
+			i.refusedSince = l.at
+		}
 		s.strikes++
 		if s.strikes >= strikesMost {
 			s.strikes, s.disabledUntil = 0, l.at+disabledFor
