@@ -587,7 +587,20 @@ func (l *loop) abandons(p *process) {
 		l.breaks("hook", "i%02d abandons its launch while its runner runs", i.number)
 	case l.registered(i) && !l.mayStay(i):
 		l.breaks("hook", "i%02d abandons its launch before its runner is unregistered", i.number)
+	case i.onlyGitLab(i.launchWait):
+		l.breaks("damping", "i%02d abandons its launch for GitLab's sake, and its replacement would fare no better", i.number)
 	}
+}
+
+// onlyGitLab tells whether GitLab, or the token that all share, is all that ailed
+// the instance since a time: a runner of its own that is refused was deleted.
+func (i *instance) onlyGitLab(since time.Duration) bool {
+	if i.l.mode == fleet.ModeCreate && i.refusedSince > 0 {
+		return false
+	}
+	n := i.hurtSince(since, GitLabAway, GitLabSlow)
+	ails := n > 0 || i.l.lasts(GitLabAway) || i.l.tokenTrouble && i.l.mode == fleet.ModeToken
+	return ails && n == i.hurtSince(since)
 }
 
 // reachedGitLab tells whether the runner of an instance was ever answered.
