@@ -75,6 +75,9 @@ func (l *loop) lookAtInstances() {
 			l.lookAtCalls(i)
 		}
 		most := unhealthyAfter + leakSlack + time.Duration(ill+len(l.condemned)+crashed)*12*time.Minute
+		if l.mode == fleet.ModeToken && i.refusedSince > 0 { // nobody waits for a turn to be replaced: init is to mend it
+			most = unhealthyAfter + leakSlack
+		}
 		if i.inService && !i.dead && l.at-i.workedAt > most {
 			l.breaks("leak", "i%02d has not worked for %s: %s", i.number, l.at-i.workedAt, l.whyNot(i))
 			i.workedAt = l.at + 10*time.Hour
