@@ -117,7 +117,13 @@ const (
 
 // Step implements Machine.
 func (s Reap) Step(e Event, now time.Time) (Reap, []Action) {
-	r, ok := s.begin(e, now, nil)
+	actions := s.Take(e, now, nil)
+	return s, actions
+}
+
+// Take implements Stepper.
+func (s *Reap) Take(e Event, now time.Time, out []Action) []Action {
+	r, ok := s.begin(e, now, out)
 	switch {
 	case ok && r.Failure != nil:
 		s.failed(r.Failure)
@@ -128,8 +134,7 @@ func (s Reap) Step(e Event, now time.Time) (Reap, []Action) {
 	case e == Event(Interrupted{}):
 		s.stopped()
 	}
-	actions := s.next(s.ask) // before s is copied: ask may begin a round
-	return s, actions
+	return s.next(s.ask)
 }
 
 func (s *Reap) ask() Action {
