@@ -43,6 +43,7 @@ type Reap struct {
 
 	at     int           // the group, or the first of the batch, that is asked for
 	groups []fleet.Group // that could be read in this round
+	asTold bool          // the token was read in this round
 	listed bool          // the runners were listed whole
 	page   string
 	pages  int
@@ -164,7 +165,7 @@ func (s *Reap) ask() Action {
 func (s *Reap) startRound() {
 	s.rounds++
 	s.began, s.trouble = s.now, Done
-	s.at, s.groups, s.listed, s.page, s.pages = 0, nil, false, "", 0
+	s.at, s.groups, s.asTold, s.listed, s.page, s.pages = 0, nil, false, false, "", 0
 	s.ours, s.asked, s.known, s.dead, s.work, s.soon = nil, nil, nil, nil, nil, 0
 	s.goTo(reapGroup)
 }
@@ -175,7 +176,7 @@ func (s *Reap) got(r Result) {
 		s.groups = append(slices.Clip(s.groups), value[fleet.Group](r))
 		s.nextGroup()
 	case reapToken:
-		s.token = value[fleet.Token](r)
+		s.token, s.asTold = value[fleet.Token](r), true
 		s.goTo(reapList)
 	case reapList:
 		s.gotPage(value[fleet.RunnerPage](r))

@@ -376,7 +376,7 @@ func TestReapQuiet(t *testing.T) {
 	}
 }
 
-// TestReapTokenRotated: a token that is refused is read anew in the next round.
+// TestReapTokenRotated: a token that is refused is read anew in each round.
 func TestReapTokenRotated(t *testing.T) {
 	y := newYard(t)
 	y.lives(1, fleet.InService)
@@ -395,6 +395,27 @@ func TestReapTokenRotated(t *testing.T) {
 	}
 	if y.calls["ResolveSecret"] < 10 {
 		t.Errorf("read the token %d times", y.calls["ResolveSecret"])
+	}
+}
+
+// TestReapTokenReadAtOnce: a token that is refused is read anew in the same round.
+func TestReapTokenReadAtOnce(t *testing.T) {
+	y := newYard(t)
+	y.lives(1, fleet.InService)
+	y.vanish(1)
+	rotated := false
+	y.fail = func(a life.Action, _ int) *fleet.Failure {
+		switch {
+		case is[life.ListRunners](a) && y.calls["ListRunners"] == 2 && !rotated:
+			rotated = true
+			return kind(fleet.BadToken)
+		}
+		return nil
+	}
+	y.run(every(), 6*time.Minute)
+	y.wantDeleted(1)
+	if !rotated || y.calls["ResolveSecret"] != 2 || y.said("leave the runners alone") != 0 {
+		t.Errorf("refused %v; read the token %d times, said %d times", rotated, y.calls["ResolveSecret"], y.said("leave the runners alone"))
 	}
 }
 
