@@ -54,13 +54,17 @@ func (l *loop) do(p *process, a life.Action) (any, *fleet.Failure) {
 		l.did(p, a, f)
 		return v, f
 	case secret:
-		return fleet.NewToken(l.tokens.stored), nil
+		return fleet.NewToken(l.tokens.at(a)), nil
 	case gitlab:
 		l.callsGitLab++
 		i.callsGitLab++
 		v, err := l.doGitLab(p, a)
 		f := gitlabFailure(a, err)
-		if f != nil {
+		switch {
+		case f == nil:
+		case i.isReaper():
+			l.refusesReaper(f)
+		default:
 			i.refusedCall(a)
 		}
 		l.did(p, a, f)
@@ -164,7 +168,12 @@ func (l *loop) doAutoScaling(p *process, a life.Action) (any, error) {
 		p.in.heartbeats++
 		return nil, w.Heartbeat(l.now, a.Hook.Group, a.Hook.Hook, a.Hook.InstanceID)
 	case life.CompleteHook:
+		if p.in.isReaper() {
+			return nil, l.frees(a)
+		}
 		return nil, l.completes(p, a)
+	case life.DescribeInstances:
+		return l.ec2(p, a.IDs), nil
 	case life.SetDesired:
 		return nil, l.raises(p, a)
 	case life.SetProtection:
@@ -240,7 +249,7 @@ func (l *loop) listing(p *process, aimed *Fault) (any, *fleet.Failure) {
 	}
 	fresh := &l.pictures[len(l.pictures)-1]
 	if by == nil {
-		l.seesListing(fresh.at)
+		l.lists(p, fresh.at)
 		return fresh.view, nil
 	}
 	old := fresh
@@ -249,7 +258,7 @@ func (l *loop) listing(p *process, aimed *Fault) (any, *fleet.Failure) {
 	}
 	switch {
 	case old == fresh:
-		l.seesListing(fresh.at)
+		l.lists(p, fresh.at)
 		return old.view, nil
 	case lasts != nil:
 		p.hitByWindow(lasts)
@@ -258,8 +267,16 @@ func (l *loop) listing(p *process, aimed *Fault) (any, *fleet.Failure) {
 	default:
 		l.hitBy(by, p, "")
 	}
-	l.seesListing(old.at)
+	l.lists(p, old.at)
 	return old.view, nil
+}
+
+// lists tells what a listing shows. The reaper looks at members alone, and does so
+// whatever an operator does to the group: that is no sight of it.
+func (l *loop) lists(p *process, taken time.Duration) {
+	if !p.in.isReaper() {
+		l.seesListing(taken)
+	}
 }
 
 // awsFailure sorts a refusal as the edge does.

@@ -78,6 +78,12 @@ func (l *loop) doGitLab(p *process, a life.Action) (any, error) {
 	case life.DeleteManager:
 		l.unregisters(p)
 		return nil, w.DeleteManager(l.now, a.Token.Reveal(), a.SystemID)
+	case life.ListRunners:
+		return l.listsRunners(a)
+	case life.ReadRunner:
+		return l.readsRunner(p, a)
+	case life.DeleteRunnerByID:
+		return nil, l.reaps(a)
 	}
 	panic("simulate: no such call: " + nameOf(a))
 }

@@ -35,7 +35,8 @@ func classOf(a life.Action) class {
 		return units
 	case life.ResolveSecret:
 		return secret
-	case life.CreateRunner, life.RegisterRunner, life.VerifyRunner, life.FindRunners, life.ResetRunnerToken, life.DeleteRunner, life.DeleteManager:
+	case life.CreateRunner, life.RegisterRunner, life.VerifyRunner, life.FindRunners, life.ResetRunnerToken, life.DeleteRunner, life.DeleteManager,
+		life.ListRunners, life.ReadRunner, life.DeleteRunnerByID:
 		return gitlab
 	}
 	return aws
@@ -45,7 +46,8 @@ func classOf(a life.Action) class {
 // a question loses nothing.
 func changes(a life.Action) bool {
 	switch a.(type) {
-	case life.FindGroup, life.DescribeGroup, life.DescribeHooks, life.DescribeActivities, life.FindRunners, life.ResolveSecret:
+	case life.FindGroup, life.DescribeGroup, life.DescribeHooks, life.DescribeActivities, life.FindRunners, life.ResolveSecret,
+		life.DescribeInstances, life.ListRunners, life.ReadRunner:
 		return false
 	}
 	switch classOf(a) {
@@ -119,6 +121,14 @@ func nameOf(a life.Action) string {
 		return "DeleteRunner"
 	case life.DeleteManager:
 		return "DeleteManager"
+	case life.DescribeInstances:
+		return "DescribeInstances"
+	case life.ListRunners:
+		return "ListRunners"
+	case life.ReadRunner:
+		return "ReadRunner"
+	case life.DeleteRunnerByID:
+		return "DeleteRunnerByID"
 	}
 	return nameOfLocal(a)
 }

@@ -18,6 +18,7 @@ func (l *loop) look() {
 		l.lookAtInstances()
 		l.lookAtDuties()
 		l.lookAtQueue()
+		l.lookAtGhosts()
 		l.look()
 	})
 }
@@ -221,6 +222,7 @@ func (l *loop) judge() {
 	l.judgeRunners(r)
 	l.judgeJobs(r)
 	l.judgeBudget()
+	l.judgeReaper()
 	l.line(l.at, "end: digest %016x", l.digest)
 }
 
@@ -239,7 +241,7 @@ func (l *loop) judgeRunners(r world.Records) {
 		}
 	}
 	for _, i := range l.instances {
-		n := runners[i.id]
+		n := runners[i.id] + i.reaped // what the reaper took away had stayed behind as well
 		switch {
 		case l.mode == fleet.ModeToken && i.endedCleanly() && managed[i.system] && !l.tokenEver && !i.gitlabHurt():
 			l.breaks("ghost", "i%02d has ended cleanly (%s) and its manager record stays", i.number, i.death)

@@ -121,6 +121,8 @@ func detail(a life.Action) string {
 		return a.Hook.Hook
 	case life.CompleteHook:
 		return a.Hook.Hook + " " + string(a.Result)
+	case life.DeleteRunnerByID:
+		return fmt.Sprint(a.ID)
 	case life.SetFlag:
 		return fmt.Sprintf("%s %t", a.Flag, a.On)
 	case life.StartUnit:

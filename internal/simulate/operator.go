@@ -21,6 +21,10 @@ func (l *loop) plan(f *Fault) {
 
 // strike is the beginning of a fault at a time.
 func (l *loop) strike(f *Fault) {
+	if f.Verb == verbReap {
+		l.strikeReaper(f)
+		return
+	}
 	var i *instance
 	if f.Instance > 0 {
 		if i = l.pickAlive(f.Instance); i == nil {
@@ -305,7 +309,7 @@ func (l *loop) deleteRunners(f *Fault) {
 	if l.mode == fleet.ModeToken {
 		return // that would be the token revoked
 	}
-	all := l.world.AllRunners(l.now)
+	all := slices.DeleteFunc(l.world.AllRunners(l.now), func(r world.Runner) bool { return l.reaper.knows(r.Description) })
 	for n := range min(f.Count, len(all)) {
 		r := all[(f.Instance+n*7)%len(all)]
 		if l.world.DeleteRunner(l.now, adminToken, r.ID) == nil {

@@ -65,6 +65,8 @@ func (l *loop) begin(u *unit, verb string) *process {
 		p.step = inPlace(life.NewMonitor(l.monitorSettings(seed)))
 	case u.id == unitScaleUp:
 		p.step = inPlace(life.NewScaleUp(scaleUpSettings(seed)))
+	case u.id == unitReap:
+		p.step = inPlace(life.NewReap(l.reapSettings(seed)))
 	default:
 		p.step = inPlace(life.NewUnregister(l.unregisterSettings(seed, false)))
 	}

@@ -73,6 +73,7 @@ type instanceRecord struct {
 	hurts        []hurt
 	orphans      int // runners made whose answer no process was told
 	starts       map[string]uint64
+	reaped       int // its runners that the reaper deleted
 	completing   bool
 	refused      bool // init was, for good
 	hookOver     bool // its termination hook timed out, and that is excused

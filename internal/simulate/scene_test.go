@@ -14,12 +14,16 @@ import (
 // scene is a fleet of six with one slot each. The work of a scene is its own, its
 // first jobs come when all are in service.
 func scene(low, high int, jobs []work, faults ...Fault) *loop {
-	return newLoopOf(setup{
+	return newLoopOf(sceneOf(low, high, jobs), Schedule{Seed: 6, Faults: faults}, Options{Log: true}, nil, 0)
+}
+
+func sceneOf(low, high int, jobs []work) setup {
+	return setup{
 		mode: fleet.ModeCreate, sections: 1, slots: 1, mayList: true, low: low, high: high, desired: 6,
 		launchHook: 10 * time.Minute, endHook: 2 * time.Minute, hold: 50 * time.Second,
 		length: 4 * time.Hour, quietAt: 3 * time.Hour, work: jobs,
 		world: world.Options{Boot: 30 * time.Second, React: 3 * time.Second, HealthCheck: time.Minute, Shutdown: 5 * time.Second, TwoPhase: true, JobTimeout: 3 * time.Hour},
-	}, Schedule{Seed: 6, Faults: faults}, Options{Log: true}, nil, 0)
+	}
 }
 
 // jobsOf are n jobs that come together.

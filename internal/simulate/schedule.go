@@ -34,6 +34,9 @@ type Fault struct {
 
 // String is the fault in one line.
 func (f Fault) String() string {
+	if f.Verb == verbReap {
+		return f.ofReaper()
+	}
 	if f.Kind.atAction() {
 		return fmt.Sprintf("%s at action %d%s of %s on instance %d", f.Kind, f.N, orEmpty(" ", f.Only), f.Verb, f.Instance)
 	}
@@ -71,6 +74,7 @@ func Draw(seed uint64) Schedule {
 	for range d.from(10, 30) {
 		s.Faults = append(s.Faults, atTime(d, fleet.quietAt))
 	}
+	s.Faults = append(s.Faults, drawReapFaults(seed, fleet)...)
 	slices.SortStableFunc(s.Faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 	return s
 }

@@ -23,6 +23,8 @@ type setup struct {
 	hold  time.Duration // of a poll by GitLab
 	world world.Options
 
+	reap reapSetup
+
 	work    []work
 	length  time.Duration // of the run
 	quietAt time.Duration // no fault begins after this
@@ -67,6 +69,7 @@ func fleetOf(seed uint64) setup {
 		TwoPhase:  d.chance(0.5), JobTimeout: 3 * time.Hour,
 	}
 	s.drawWork(d)
+	s.drawReap(seed)
 	return s
 }
 

@@ -32,6 +32,8 @@ type Result struct {
 	Gone          int // handed to a poll that was cancelled in that instant
 	CallsAWS      int // of the machines
 	CallsGitLab   int // of the machines; not the runners' polls
+	Reaped        int // runners that the reaper deleted
+	Freed         int // dead instances whose hook it completed
 	Steps         int // of machines
 	Hits          map[Kind]int
 	Struck        []bool // by fault: it began
@@ -79,6 +81,7 @@ type loop struct {
 	work      []work           // by job id
 	tokens    tokens
 	suspends  []*Fault // of the group's processes, now
+	reaper    *reaper  // nil: the fleet has none
 	steps     int
 	ended     bool          // before its time
 	stop      string        // where this promise breaks
@@ -127,6 +130,7 @@ func newLoopOf(fleet setup, s Schedule, o Options, h Host, length time.Duration)
 	l.lookForDemand()
 	l.look()
 	l.picture()
+	l.startReaper()
 	return l
 }
 
@@ -288,6 +292,9 @@ func (l *loop) result() Result {
 		Schedule: l.schedule, Broken: l.broken, Log: l.text, Digest: l.digest, Length: l.length, Instances: len(l.instances), Peak: l.peak,
 		Jobs: len(l.work) - 1, Finished: l.finished, Interrupted: l.interrupted, Lost: l.lost, Gone: l.gone,
 		CallsAWS: l.callsAWS, CallsGitLab: l.callsGitLab, Steps: l.steps, Hits: l.hits,
+	}
+	if x := l.reaper; x != nil {
+		r.Reaped, r.Freed = x.reaped, x.freed
 	}
 	for n := range l.schedule.Faults {
 		r.Struck = append(r.Struck, l.struck[&l.schedule.Faults[n]])

@@ -177,7 +177,7 @@ func (l *loop) saidAll(p *process, next life.Action) {
 // worthALine tells whether an action changes what others see: it is worth a line.
 func worthALine(a life.Action) bool {
 	switch a.(type) {
-	case life.SetDesired, life.SetProtection, life.TerminateSelf, life.SetUnhealthy, life.CompleteHook, life.CreateRunner, life.RegisterRunner, life.DeleteRunner, life.DeleteManager:
+	case life.SetDesired, life.SetProtection, life.TerminateSelf, life.SetUnhealthy, life.CompleteHook, life.CreateRunner, life.RegisterRunner, life.DeleteRunner, life.DeleteManager, life.DeleteRunnerByID:
 		return true
 	}
 	return false
@@ -198,6 +198,9 @@ func (i *instance) hears(p *process, s life.Say) {
 	}
 	if p.owesLine != "" && len(s.Decision.Reasons) == 0 && s.Err == nil {
 		i.l.breaks("silence", "i%02d %s has done %s and does not say why: %s", i.number, p.verb, p.owesLine, s.Decision.Action)
+	}
+	if i.isReaper() {
+		i.l.saysReaped(s.Decision.Action)
 	}
 	p.owesLine = ""
 	hour := i.l.at / time.Hour

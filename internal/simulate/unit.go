@@ -16,22 +16,28 @@ const (
 	unitMonitor
 	unitScaleUp
 	unitUnregister
-	unitCount
+	unitCount // of an instance
+
+	unitReap  = unitCount // on a host of its own
+	unitKinds = unitReap + 1
 )
 
-var unitNames = [unitCount]string{life.UnitInit, life.UnitLifecycleCheck, life.UnitMonitor, life.UnitScaleUp, life.UnitUnregister}
+var unitNames = [unitKinds]string{life.UnitInit, life.UnitLifecycleCheck, life.UnitMonitor, life.UnitScaleUp, life.UnitUnregister, "shoal-reap.service"}
 
 // verbs are the machines' names by their units; shutdown is that of the command
 // that two units run when they stop.
-var verbs = [unitCount]string{"init", "lifecycle-check", "monitor", "scale-up", "unregister"}
+var verbs = [unitKinds]string{"init", "lifecycle-check", "monitor", "scale-up", "unregister", verbReap}
 
-const verbShutdown = "shutdown"
+const (
+	verbShutdown = "shutdown"
+	verbReap     = "reap"
+)
 
 // restartPause is RestartSec=.
-var restartPause = [unitCount]time.Duration{10 * time.Second, 3 * time.Second, 5 * time.Second, 5 * time.Second, 5 * time.Second}
+var restartPause = [unitKinds]time.Duration{10 * time.Second, 3 * time.Second, 5 * time.Second, 5 * time.Second, 5 * time.Second, 30 * time.Second}
 
 // stopPatience is TimeoutStopSec=, after which systemd kills.
-var stopPatience = [unitCount]time.Duration{90 * time.Second, 29 * time.Minute, 90 * time.Second, 90 * time.Second, 29 * time.Minute}
+var stopPatience = [unitKinds]time.Duration{90 * time.Second, 29 * time.Minute, 90 * time.Second, 90 * time.Second, 29 * time.Minute, 90 * time.Second}
 
 type unitState int
 
