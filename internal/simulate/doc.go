@@ -8,9 +8,12 @@
 // of what it is for, never of how often a source was drawn from before; so a
 // schedule with one fault less differs only in what follows from that fault.
 //
+// Beside most fleets runs a reaper (shoal reap), on a host of its own that the log
+// calls i00, and hurt like the rest.
+//
 // A [Host] may run the processes in the loop's stead, over what edges it likes;
 // all else stays, the judge too. What it runs is its own, and so is whether it
-// does so twice alike. test/edges is one.
+// does so twice alike. test/edges is one. Fleets at a host have no reaper.
 //
 // [Draw] makes a schedule of a seed, [Run] lives it and judges it, [Shrink] drops
 // the faults that a broken promise does not need. The judge believes no machine:

@@ -30,6 +30,7 @@ type summary struct {
 	Instances     instances             `json:"instances"`
 	Jobs          jobs                  `json:"jobs"`
 	Calls         calls                 `json:"calls"`
+	Reaper        reaper                `json:"reaper"`
 	Steps         int                   `json:"steps"` // of machines
 	Faults        map[simulate.Kind]int `json:"faults"`
 	Seldom        []simulate.Kind       `json:"seldom,omitempty"` // struck fewer times than -least asks for
@@ -62,6 +63,11 @@ type jobs struct {
 type calls struct {
 	AWS    int `json:"aws"`
 	GitLab int `json:"gitlab"`
+}
+
+type reaper struct {
+	Deleted   int `json:"deleted"`   // runners
+	Completed int `json:"completed"` // hooks of the dead
 }
 
 type perMinute struct {
@@ -97,6 +103,8 @@ func (s *summary) add(seed uint64, r simulate.Result) bool {
 	s.Jobs.Gone += r.Gone
 	s.Calls.AWS += r.CallsAWS
 	s.Calls.GitLab += r.CallsGitLab
+	s.Reaper.Deleted += r.Reaped
+	s.Reaper.Completed += r.Freed
 	s.Steps += r.Steps
 	for k, n := range r.Hits {
 		s.Faults[k] += n
@@ -187,6 +195,7 @@ func (s *summary) print(out io.Writer) {
 	p("jobs                %d: %d ended by themselves, %d interrupted and reported, %d lost with an instance or a runner, %d handed to a poll that was cancelled",
 		s.Jobs.Submitted, s.Jobs.Finished, s.Jobs.Interrupted, s.Jobs.Lost, s.Jobs.Gone)
 	p("calls               %.1f to AWS, %.1f to GitLab per instance hour", float64(s.Calls.AWS)/hours, float64(s.Calls.GitLab)/hours)
+	p("reaper              %d runners deleted, %d hooks of the dead completed", s.Reaper.Deleted, s.Reaper.Completed)
 	p("steps of machines   %d", s.Steps)
 	p("time                %.1f s with %d workers, %.1f s of processors", s.WallSeconds, s.Workers, s.CPUSeconds)
 	p("speed               %.0f fleet hours a minute, %.0f of fleets of 20", s.PerMinute.FleetHours, s.PerMinute.FleetHours20)
