@@ -15,6 +15,7 @@ type reaper struct {
 	unit      unit
 	strangers map[string]bool // descriptions of runners that it is to leave alone
 	early     map[string]bool // those of an instance that was gone before the run
+	earlyLaid bool            // and none of them is left
 
 	lists  int    // first pages that it was given
 	most   int    // runners in a list
@@ -39,6 +40,9 @@ const (
 	reapApart = 4 * time.Minute
 	// reapedWithin is the promise.
 	reapedWithin = 15 * time.Minute
+	// strangersCome after the fleet's first runners: each poll looks for its runner
+	// from the first one on.
+	strangersCome = 4 * time.Minute
 
 	reapToken     = "glpat-reap"
 	reapSecretRef = "ssm:/shoal/reap-token" //nolint:gosec // a reference, not a secret
@@ -92,7 +96,7 @@ func (l *loop) startReaper() {
 	l.reaper = x
 	if l.mode != fleet.ModeToken {
 		l.world.AddAccessToken(world.AccessToken{Token: reapToken, Scopes: []string{world.ScopeManageRunner}})
-		l.addStrangers()
+		l.after(strangersCome, l.addStrangers)
 	}
 	l.line(l.at, "i00 is the reaper's host")
 	l.after(within(of(l.seed, 11, 0, 0), time.Second, 5*time.Minute), x.unit.start)
@@ -105,7 +109,7 @@ func (l *loop) addStrangers() {
 	add := func(n int, description string) {
 		r := l.sharedRunner(sprintf("glrt-stranger-%d", n))
 		r.Description, r.Tags, r.RunUntagged = description, []string{"strange"}, false
-		l.world.AddRunner(epoch, r)
+		l.world.AddRunner(l.now, r)
 	}
 	for n, d := range []string{"ci2/" + dead + "1", "my-ci/" + dead + "2", "team/ci/" + dead + "3", groupName + "/by-hand", groupName + "/" + dead + "4/2", "shared"} {
 		l.reaper.strangers[d] = true

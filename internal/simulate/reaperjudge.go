@@ -98,7 +98,7 @@ func (l *loop) lookAtGhosts() {
 	if l.at-free <= reapedWithin {
 		return
 	}
-	if l.mode != fleet.ModeToken {
+	if l.mode != fleet.ModeToken && l.anyUnlaid(free) {
 		l.lookAtGhostRunners(free)
 	}
 	for _, m := range l.pictures[len(l.pictures)-1].view.Instances {
@@ -109,16 +109,31 @@ func (l *loop) lookAtGhosts() {
 	}
 }
 
+// anyUnlaid tells whether somebody is gone for so long that nothing of it may be left,
+// and was not looked for since: the list need not be read each minute.
+func (l *loop) anyUnlaid(free time.Duration) bool {
+	any := !l.reaper.earlyLaid
+	l.reaper.earlyLaid = true
+	for _, i := range l.instances {
+		if i.dead && !i.laid && l.at-max(i.diedAt, free) > reapedWithin {
+			i.laid, any = true, true // unless a runner is found
+		}
+	}
+	return any
+}
+
 // lookAtGhostRunners: a clock that is behind makes the last contact later than the
 // reaper's first look, until it has caught up.
 func (l *loop) lookAtGhostRunners(free time.Duration) {
 	behind := max(0, -l.reaper.host.offset)
 	for _, r := range l.world.AllRunners(l.now) {
-		i, gone := l.byID[instanceOf(r.Description)], time.Duration(0)
+		i, gone := l.byID[instanceOf(r.Description)], strangersCome
 		switch {
 		case i != nil && i.dead:
-			gone = i.diedAt + behind
-		case !l.reaper.early[r.Description]:
+			i.laid, gone = false, i.diedAt+behind
+		case l.reaper.early[r.Description]:
+			l.reaper.earlyLaid = false
+		default:
 			continue
 		}
 		if l.at-max(gone, free) > reapedWithin {

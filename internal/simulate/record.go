@@ -73,7 +73,8 @@ type instanceRecord struct {
 	hurts        []hurt
 	orphans      int // runners made whose answer no process was told
 	starts       map[string]uint64
-	reaped       int // its runners that the reaper deleted
+	reaped       int  // its runners that the reaper deleted
+	laid         bool // it is gone, and no runner of its is left
 	completing   bool
 	refused      bool // init was, for good
 	hookOver     bool // its termination hook timed out, and that is excused
