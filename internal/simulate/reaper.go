@@ -53,7 +53,7 @@ const (
 // than the reaper needs.
 func (s *setup) drawReap(seed uint64) {
 	d := &dice{state: mix(seed ^ 0x4ea9)}
-	s.reap = reapSetup{runs: d.chance(0.75), ownToken: !s.mayList || d.chance(0.5), perPage: pick(d, 8, 20, 100)}
+	s.reap = reapSetup{runs: d.chance(0.75), ownToken: !s.mayList || d.chance(0.5), perPage: pick(d, 16, 40, 100)}
 	if hook := pick(d, 0, 0, 15*time.Minute, 30*time.Minute); s.reap.runs && hook > 0 {
 		s.endHook = hook
 	}
