@@ -81,7 +81,7 @@ func NewInit(set InitSettings) Init {
 
 const (
 	initFlags       phase = "flags"
-	initClearNotice phase = "clear the operator's notice"
+	initClearNotice phase = "clear a notice that is over"
 	initFind        phase = "find group"
 	initTarget      phase = "target state"
 	initHooks       phase = "hooks"
@@ -332,7 +332,8 @@ func (s *Init) gotFlags(f fleet.Flags) {
 	switch {
 	case f.Notice == nil:
 		s.goTo(initFind)
-	case f.Notice.Kind == fleet.NoticeOperator: // unregistered by hand, now wanted again by hand
+	case f.Notice.Kind == fleet.NoticeOperator, // unregistered by hand, now wanted again by hand
+		f.Notice.Kind == fleet.NoticeShutdown: // over: systemd starts nothing while the machine goes down
 		s.goTo(initClearNotice)
 	default:
 		s.done(Done, fmt.Sprintf("nothing registered: this instance is to go (%s)", f.Notice.Kind))

@@ -25,6 +25,7 @@ type LifecycleCheck struct {
 	flow
 	set     LifecycleCheckSettings
 	flags   fleet.Flags
+	looked  bool // at the flags, and nothing was left over there
 	notice  fleet.Notice
 	heard   bool           // the metadata service has answered
 	unknown int            // looks in a row that the metadata service did not answer
@@ -62,6 +63,7 @@ func NewLifecycleCheck(set LifecycleCheckSettings) LifecycleCheck {
 
 const (
 	checkFlags       phase = "flags"
+	checkOver        phase = "clear the notice of a shutdown that is over"
 	checkTarget      phase = "target"
 	checkSpot        phase = "spot"
 	checkRebalance   phase = "rebalance"
@@ -97,6 +99,8 @@ func (s *LifecycleCheck) ask() Action {
 	switch s.phase {
 	case checkFlags:
 		return ReadFlags{}
+	case checkOver:
+		return SetFlag{FlagNotice, false}
 	case checkTarget:
 		return ReadTarget{}
 	case checkSpot:
@@ -125,6 +129,9 @@ func (s *LifecycleCheck) got(r Result) {
 	switch s.phase {
 	case checkFlags:
 		s.gotFlags(value[fleet.Flags](r))
+	case checkOver:
+		s.say(Info, "took the notice of a shutdown back: it is over, and this instance stays")
+		s.goTo(checkFlags)
 	case checkSpot:
 		s.spot = nil
 		s.answered()
@@ -236,11 +243,17 @@ func (s *LifecycleCheck) answered() {
 
 func (s *LifecycleCheck) gotFlags(f fleet.Flags) {
 	s.flags = f
-	if f.Notice != nil { // written before a kill: what is left to do is to end with 0
+	switch {
+	case f.Notice == nil:
+		s.looked = true
+		s.goTo(checkSpot)
+	case f.Notice.Kind == fleet.NoticeShutdown && !s.looked:
+		// systemd starts nothing while the machine goes down: that shutdown is over, and
+		// what was to take its notice back was killed. A soft-reboot keeps /run.
+		s.goTo(checkOver)
+	default: // written before a kill: what is left to do is to end with 0
 		s.done(Done, fmt.Sprintf("notice %s stands already", f.Notice.Kind))
-		return
 	}
-	s.goTo(checkSpot)
 }
 
 func (s *LifecycleCheck) gotSpot(a *fleet.SpotAction) {

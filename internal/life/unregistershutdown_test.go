@@ -103,6 +103,23 @@ func TestSoftReboot(t *testing.T) {
 	mustBeBack(t, s, "soft-reboot")
 }
 
+// TestSoftRebootCutShort leaves the notice of a shutdown in /run, with nobody to take
+// it back: the instance stays, and works.
+func TestSoftRebootCutShort(t *testing.T) {
+	s := stays(t, time.Second)
+	s.soft = true
+	s.run(time.Minute)
+	s.goDown(fleet.Reboot)
+	s.runUntil(time.Minute, func() bool { return s.files.flags.Notice != nil })
+	s.proc.state = "inactive"
+	s.off()
+	if n := s.files.flags.Notice; n == nil || n.Kind != fleet.NoticeShutdown {
+		t.Fatalf("notice %v: this proves nothing", n)
+	}
+	s.run(5 * time.Minute)
+	mustBeBack(t, s, "soft-reboot, cut short")
+}
+
 // TestShutdownOfARunnerThatSystemdStopsLater: it is stopped all the same.
 func TestShutdownOfARunnerThatSystemdStopsLater(t *testing.T) {
 	for _, how := range []fleet.Shutdown{fleet.Reboot, fleet.PowerOff} {
