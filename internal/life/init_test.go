@@ -471,3 +471,37 @@ func TestSystemID(t *testing.T) {
 		t.Errorf("%s: not the same after an upgrade", got)
 	}
 }
+
+// TestInitRestartsASilentRunner: GitLab has refused it thrice and takes the token again.
+// Where systemd does not answer the stop, the launch is not continued without it.
+func TestInitRestartsASilentRunner(t *testing.T) {
+	for _, failures := range []int{0, 1, 5} {
+		s, set := inMode(t, fleet.ModeToken, 1)
+		old := map[int64]string{}
+		s.until(func() bool { return s.proc.state == "active" }, func() {
+			for id, r := range s.gitlab.runners {
+				old[id], r.token = r.token, "glrt-rotated"
+			}
+		})
+		s.after(2*time.Minute, func() {
+			for id, r := range s.gitlab.runners {
+				r.token = old[id]
+			}
+		})
+		tries := 0
+		s.fail = func(a life.Action) *fleet.Failure {
+			if a == (life.StopUnit{Unit: life.UnitRunner}) {
+				if tries++; tries <= failures {
+					return temporary()
+				}
+			}
+			return nil
+		}
+		s.startWith(life.UnitInit, set)
+		s.runUntil(10*time.Minute, func() bool { return len(s.exits) > 0 })
+		s.mustExit(life.UnitInit, life.Done)
+		if tries != failures+1 || s.proc.answered == 0 {
+			t.Errorf("%d failures: %d tries to stop the runner, %d polls answered when init ended", failures, tries, s.proc.answered)
+		}
+	}
+}

@@ -26,9 +26,8 @@ func (s *Init) failed(r Result) {
 		s.failedComplete(f)
 	case initState:
 		s.failedState(f)
-	case initStop, initStopped:
-		s.fails(Warn, "cannot restart gitlab-runner, going on without", f)
-		s.goTo(initClearWarmed)
+	case initStop, initStopped: // going on without would continue the launch of a runner that GitLab has not answered
+		s.retry(f)
 	case initRefused:
 		s.fails(Warn, "cannot mark that init was refused: nobody runs it again", f)
 		s.refused()
