@@ -84,6 +84,7 @@ func (l *loop) writeFile(p *process, a life.Action) {
 			i.flags.Notice = &n
 			i.noticeAt, i.noticeKind = l.at, n.Kind
 			i.writesNotice(p, a.Notice)
+			i.comesTo(Notice)
 		}
 	case life.SetFlag:
 		i.setFlag(a)

@@ -69,6 +69,7 @@ func (i *instance) boot() {
 	i.up, i.down = true, fleet.NotGoingDown
 	i.boots++
 	i.l.line(i.l.at, "i%02d boots (%d)", i.number, i.boots)
+	i.comesTo(Boot)
 	boot := i.boots
 	for n, u := range []unitID{unitInit, unitCheck, unitMonitor} {
 		i.l.after(i.drawn(uint64(100+n), 100*time.Millisecond, 2*time.Second), func() {

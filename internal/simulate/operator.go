@@ -16,6 +16,10 @@ func (l *loop) plan(f *Fault) {
 		l.armed[f.Instance] = append(l.armed[f.Instance], &armed{Fault: f})
 		return
 	}
+	if f.Since != "" {
+		l.waits[f.Instance] = append(l.waits[f.Instance], f)
+		return
+	}
 	l.after(f.At, func() { l.strike(f) })
 }
 
@@ -31,6 +35,11 @@ func (l *loop) strike(f *Fault) {
 			return
 		}
 	}
+	l.strikeAt(f, i)
+}
+
+// strikeAt is strike where the instance is known; nil is the whole fleet.
+func (l *loop) strikeAt(f *Fault, i *instance) {
 	l.struck[f] = true
 	switch f.Kind {
 	case AWSThrottles, AWSAway, AWSSlow, AWSStale, HeartbeatsLost, GitLabAway, GitLabSlow, MetadataSick, DiskFull, RunnerMute:

@@ -25,8 +25,9 @@ type Fault struct {
 	Instance int           `json:"instance,omitempty"`
 	Verb     string        `json:"verb,omitempty"`
 	N        int           `json:"n,omitempty"`
-	Only     string        `json:"only,omitempty"` // the action's name: N counts those alone
-	At       time.Duration `json:"at,omitempty"`   // since the run began
+	Only     string        `json:"only,omitempty"`  // the action's name: N counts those alone
+	At       time.Duration `json:"at,omitempty"`    // since the run began, or
+	Since    Moment        `json:"since,omitempty"` // since the instance of this number, as at an action, came to this
 	For      time.Duration `json:"for,omitempty"`
 	Amount   time.Duration `json:"amount,omitempty"` // how slow, how old, how far a clock jumps, how late a notice
 	Count    int           `json:"count,omitempty"`  // how many instances or runners; percent of requests
@@ -41,7 +42,9 @@ func (f Fault) String() string {
 		return fmt.Sprintf("%s at action %d%s of %s on instance %d", f.Kind, f.N, orEmpty(" ", f.Only), f.Verb, f.Instance)
 	}
 	s := fmt.Sprintf("%s at %s", f.Kind, f.At)
-	if f.Instance > 0 {
+	if f.Since != "" {
+		s = fmt.Sprintf("%s %s after the %s of instance %d", f.Kind, f.At, f.Since, f.Instance)
+	} else if f.Instance > 0 {
 		s += fmt.Sprintf(" on the instance that %d picks", f.Instance)
 	}
 	if f.For > 0 {
@@ -75,6 +78,9 @@ func Draw(seed uint64) Schedule {
 		s.Faults = append(s.Faults, atTime(d, fleet.quietAt))
 	}
 	s.Faults = append(s.Faults, drawReapFaults(seed, fleet)...)
+	for range d.from(6, 14) {
+		s.Faults = append(s.Faults, atMoment(d))
+	}
 	slices.SortStableFunc(s.Faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 	return s
 }
@@ -92,6 +98,8 @@ var aims = []struct {
 	{"init", "Heartbeat", 2},
 	{"init", "VerifyRunner", 2},
 	{"init", "DescribeGroup", 1},
+	{"init", "StopUnit", 1},
+	{"init", "DeleteRunner", 1},
 	{"monitor", "", 2000},
 	{"monitor", "SetProtection", 4},
 	{"monitor", "DescribeGroup", 6},

@@ -74,6 +74,7 @@ type loop struct {
 	bySystem  map[string]*instance
 	windows   []*window
 	armed     map[int][]*armed // faults at actions, by instance
+	waits     map[int][]*Fault // those that wait for a moment of it
 	pictures  []picture        // of the group, oldest first
 	moved     bool             // it has changed since the last one
 	polls     []*section       // held by GitLab
@@ -101,7 +102,7 @@ func newLoopOf(fleet setup, s Schedule, o Options, h Host, length time.Duration)
 	l := &loop{
 		host:  h,
 		setup: fleet, seed: mix(s.Seed), schedule: s, now: epoch,
-		byID: map[string]*instance{}, bySystem: map[string]*instance{}, armed: map[int][]*armed{},
+		byID: map[string]*instance{}, bySystem: map[string]*instance{}, armed: map[int][]*armed{}, waits: map[int][]*Fault{},
 		work: make([]work, 1), jobs: make([]*job, 1),
 	}
 	l.wanted, l.stop = o.Log, o.Stop
