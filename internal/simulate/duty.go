@@ -80,6 +80,7 @@ var (
 var duties = []duty{
 	{"notice", "is to go and has not written it down", 90 * time.Second, owesNotice, needsNotice},
 	{"notice", "has written down that it is to go, and nothing drains it", 90 * time.Second, owesDrain, needsEnd},
+	{"leak", "has put its runner away, and nothing takes it", 9 * time.Minute, owesGoing, needsAWS},
 	{"hook", "has ended its runner and does not complete its termination hook", 4 * time.Minute, owesEnd, needsEnd},
 	{"hook", "has ended its runner and waits for GitLab instead of completing its termination hook", 8 * time.Minute, owesEnd, needsHook},
 	{"hook", "has a runner that is answered and does not complete its launch hook", 4 * time.Minute, owesLaunch, needsEnd},

@@ -238,6 +238,7 @@ func (l *loop) spun(p *process, a life.Action) {
 	case life.CreateRunner:
 		l.asksForRunner(p.in, a.Runner)
 	}
+	l.keepsStill(p, a)
 	if second := l.at / time.Second; second != p.second {
 		p.second, p.actions = second, 0
 	}

@@ -70,6 +70,7 @@ type instanceRecord struct {
 	failedAWS    int // calls, among them those that came to nothing on the way; not heartbeats
 	failedGitLab int
 	warnedAt     time.Duration // a line told of a failure, by what completes hooks
+	erred        bool          // one told that someone must act
 	hurts        []hurt
 	orphans      int // runners made whose answer no process was told
 	starts       map[string]uint64
@@ -203,7 +204,9 @@ type heard struct {
 	owesLine   string         // what was done and must be said
 	owesRaise  int            // desired is to be raised to this now
 	owesMax    bool           // that the maximum forbids it is to be said
+	toGo       bool           // a notice was read by one that keeps still then
 	complained bool           // a line told of a failure
+	erred      bool           // and that someone must act
 	replaced   bool           // it has terminated itself without decrement
 	lines      map[string]int // within this hour
 	linesHour  time.Duration
@@ -213,6 +216,8 @@ type heard struct {
 
 func (p *process) hear(v any) {
 	switch v := v.(type) {
+	case fleet.Flags:
+		p.readsFlags(v)
 	case fleet.Group:
 		p.listed, p.listedAt = v, p.in.l.at
 		if p.verb == "scale-up" {
@@ -583,8 +588,8 @@ func (l *loop) beats(p *process) {
 func (l *loop) abandons(p *process) {
 	i := p.in
 	switch {
-	case !p.complained:
-		l.breaks("hook", "i%02d abandons its launch, and no line says why", i.number)
+	case !p.erred:
+		l.breaks("hook", "i%02d abandons its launch, and no line says that someone must act", i.number)
 	case i.runner.state == runnerActive && i.hurtSince(l.at-3*time.Minute) == 0:
 		l.breaks("hook", "i%02d abandons its launch while its runner runs", i.number)
 	case l.registered(i) && !l.mayStay(i):

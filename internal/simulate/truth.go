@@ -14,7 +14,7 @@ import (
 // ends holds the end of a command against what is so. One that was asked to stop
 // promises nothing.
 func (l *loop) ends(p *process, x life.Exit) {
-	if x.Code != life.Done && !p.complained && !p.asked {
+	if !p.asked && !p.saidWhy(x.Code) {
 		l.breaks("silence", "i%02d %s exits %d and no line said why: %s", p.in.number, p.verb, int(x.Code), x.Summary)
 	}
 	if p.asked || p.in.down != fleet.NotGoingDown {
@@ -32,6 +32,21 @@ func (l *loop) ends(p *process, x life.Exit) {
 	}
 }
 
+// saidWhy tells whether a line says why a command ends as it does. One that is not
+// run again by itself needs someone who acts; a refusal that lasts is said once, and
+// one that changes nothing is monitor's to tell of, for its runner is refused alike.
+func (p *process) saidWhy(code life.ExitCode) bool {
+	switch code {
+	case life.Done:
+		return true
+	case life.TryAgain:
+		return p.complained
+	case life.Refused:
+		return p.erred || p.in.erred || p.verb == "init" && p.in.flags.Registered
+	}
+	return p.erred
+}
+
 func (l *loop) endsUnregister(p *process, x life.Exit) {
 	i := p.in
 	i.drainRefused = x.Code == life.Refused || x.Code == life.BadUsage
@@ -45,6 +60,8 @@ func (l *loop) endsUnregister(p *process, x life.Exit) {
 		l.breaks("truth", "i%02d unregister exits 0 and its registration is still on disk", i.number)
 	case i.orphans == 0 && !(l.mode == fleet.ModeToken && l.tokenEver) && l.registered(i):
 		l.breaks("truth", "i%02d unregister exits 0 and GitLab still knows its runner", i.number)
+	case i.flags.Registered:
+		l.breaks("truth", "i%02d unregister exits 0 and systemd may still start its runner", i.number)
 	case l.stateOf(i) == world.TerminatingWait && l.at-i.endWait > 45*time.Second:
 		l.breaks("truth", "i%02d unregister exits 0 and its hook still waits", i.number)
 	}
@@ -188,8 +205,12 @@ const sameLines = 30
 
 // hears takes a line of a machine in.
 func (i *instance) hears(p *process, s life.Say) {
-	complains := s.Level == life.Warn || s.Level == life.Error || s.Err != nil // a failure that goes on is said once, then at level debug
-	p.complained = p.complained || complains
+	loud := s.Level == life.Warn || s.Level == life.Error
+	complains := loud || s.Err != nil && p.complained // a failure that goes on is said once, then at level debug
+	p.complained = p.complained || loud
+	if s.Level == life.Error {
+		p.erred, i.erred = true, true
+	}
 	if complains && p.verb != "monitor" && p.verb != "scale-up" {
 		i.warnedAt = i.l.at
 	}
