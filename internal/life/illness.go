@@ -21,6 +21,7 @@ type illness struct {
 	turn    time.Duration // after the first in leaving order
 	section string        // the section whose polls are refused; empty when none are
 	mute    bool          // every slot is busy, so nobody polls, or GitLab does not answer
+	failing bool          // the last poll that came to anything failed
 	marked  bool          // reported Unhealthy, and not replaced yet
 	others  int           // looks in a row that found another instance reported
 	late    bool          // said that nothing comes of it
@@ -74,7 +75,8 @@ func (s *Monitor) judge(o fleet.Observation, passed time.Duration) {
 		s.sickOfSilence(passed)
 	case refused != "" || still:
 		s.sickOfRefusals()
-		s.ill.mute = o.Slots() > 0 && o.Free() == 0 || o.PollsFailed() > last.PollsFailed()
+		s.ill.failing = failing(last, o, s.ill.failing)
+		s.ill.mute = o.Slots() > 0 && o.Free() == 0 || s.ill.failing
 		if !still {
 			s.ill.section = refused
 		}
@@ -99,6 +101,18 @@ func refusedSection(last, o fleet.Observation) string {
 		}
 	}
 	return ""
+}
+
+// failing tells whether polls come to nothing. One may take longer than readings are
+// apart: where no poll has ended since the last reading, it is as it was.
+func failing(last, o fleet.Observation, was bool) bool {
+	switch {
+	case o.PollsFailed() > last.PollsFailed():
+		return true
+	case o.PollsAnswered() > last.PollsAnswered() || refusedSection(last, o) != "":
+		return false
+	}
+	return was
 }
 
 // answeredAgain tells whether a section's polls are answered, or it is no more.

@@ -113,6 +113,23 @@ func TestOutageIsNoPartOfAnOwnIllness(t *testing.T) {
 	mustWork(t, s, "after the outage")
 }
 
+// TestOutageEndsNoOwnIllness: GitLab refuses once, and then is away; its polls hang for
+// longer than readings are apart. While it is away nobody can tell what ails the runner.
+func TestOutageEndsNoOwnIllness(t *testing.T) {
+	s := pinned(t, fleet.ModeCreate)
+	s.run(30 * time.Second)
+	s.gitlab.down = kind(fleet.BadToken)
+	s.run(5 * time.Second)
+	s.gitlab.down, s.proc.hangs = temporary(), 40*time.Second
+	s.run(time.Hour)
+	s.gitlab.down = nil
+	s.run(5 * time.Minute)
+	if s.count("SetUnhealthy") != 0 {
+		t.Error("replaced for the outage")
+	}
+	mustWork(t, s, "after the outage")
+}
+
 // TestIllInstanceRunsItsJobs: what runs is run to its end before the group is
 // told.
 func TestIllInstanceRunsItsJobs(t *testing.T) {

@@ -19,6 +19,7 @@ type process struct {
 	longPoll time.Duration // how long GitLab holds a poll
 	broken   bool          // it dies at its start
 	mute     bool          // it runs, and serves no metrics
+	hangs    time.Duration // how long a poll takes that comes to nothing
 	stubborn bool          // its jobs ignore SIGTERM
 	deaf     deaf          // it does not poll, until what cures it
 	undying  bool          // SIGQUIT does not end it
@@ -119,7 +120,7 @@ func (p *process) poll() {
 	default:
 		p.failed++
 	}
-	p.s.after(3*time.Second, func() {
+	p.s.after(3*time.Second+p.hangs, func() {
 		if gen == p.gen {
 			p.poll()
 		}
