@@ -26,6 +26,7 @@ type view struct {
 	spot      bool
 	advised   bool // EC2 advises to go, or announces an end, and the operator has it followed
 	room      bool // desired is above the minimum
+	over      bool // and below the number of members, as while one replaces another
 }
 
 // needs are what a duty rests on; a fault of another kind is no excuse.
@@ -150,9 +151,9 @@ func owesService(_ *loop, i *instance, v view) bool {
 
 // owesLeaving leaves out those that may have found the group at its minimum: they
 // do not ask again before they have run a job. One whose monitor was struck waits
-// for those before it once more.
+// for those before it once more. In a group above its desired capacity the group chooses.
 func owesLeaving(l *loop, i *instance, v view) bool {
-	if i.hurtSince(l.at-lookPeriod, machineKinds...) > 0 {
+	if i.hurtSince(l.at-lookPeriod, machineKinds...) > 0 || v.over {
 		return false
 	}
 	idle := i.stays() && v.state == world.InService && l.works(i) && len(i.runner.jobs) == 0
@@ -168,9 +169,16 @@ func owesLeaving(l *loop, i *instance, v view) bool {
 // lookAtDuties counts the minutes in which each instance owed something.
 func (l *loop) lookAtDuties() {
 	g := l.world.Groups(l.now, groupName)[0]
+	members := 0
+	for _, m := range g.Instances {
+		switch m.State {
+		case world.Pending, world.PendingWait, world.PendingProceed, world.InService:
+			members++
+		}
+	}
 	for _, m := range g.Instances {
 		i := l.byID[m.ID]
-		v := view{state: m.State, protected: m.Protected, room: g.Desired > g.Min}
+		v := view{state: m.State, protected: m.Protected, room: g.Desired > g.Min, over: g.Desired < members}
 		if d, ok := l.world.Metadata(l.now, m.ID); ok {
 			v.target, v.spot, v.advised = d.Target, d.Spot != nil, l.advised(d)
 		}
