@@ -478,6 +478,9 @@ func (l *loop) condemns(p *process, a life.SetUnhealthy) error {
 	if l.mode == fleet.ModeToken && i.runner.state == runnerActive && i.runner.deaf == nil && i.hurtSince(l.at-20*time.Minute, RunnerMute) == 0 {
 		l.breaks("damping", "i%02d is reported Unhealthy for a reason that all share", i.number)
 	}
+	if age := l.at - i.launchedAt; age < unhealthyAfter { // whatever it could see of itself, it was not ill for that long
+		l.breaks("damping", "i%02d is reported Unhealthy %s after its launch", i.number, age)
+	}
 	if l.at-p.actsAt > actionTimeout+5*time.Second {
 		l.breaks("damping", "i%02d is reported Unhealthy without a look at what the group has just done", i.number)
 	}
