@@ -204,7 +204,7 @@ type heard struct {
 	owesLine   string         // what was done and must be said
 	owesRaise  int            // desired is to be raised to this now
 	owesMax    bool           // that the maximum forbids it is to be said
-	toGo       bool           // a notice was read by one that keeps still then
+	toGo       bool           // a notice was read
 	complained bool           // a line told of a failure
 	erred      bool           // and that someone must act
 	replaced   bool           // it has terminated itself without decrement
@@ -217,7 +217,7 @@ type heard struct {
 func (p *process) hear(v any) {
 	switch v := v.(type) {
 	case fleet.Flags:
-		p.readsFlags(v)
+		p.toGo = v.Notice != nil
 	case fleet.Group:
 		p.listed, p.listedAt = v, p.in.l.at
 		if p.verb == "scale-up" {

@@ -11,18 +11,16 @@ import (
 
 // keepsStill holds what a process asks for against the notice that it has read.
 func (l *loop) keepsStill(p *process, a life.Action) {
-	if p.toGo && classOf(a) != local && changes(a) {
+	if p.in.flags.Notice == nil { // almost always
+		return
+	}
+	if p.toGo && (p.verb == "monitor" || p.verb == "scale-up") && classOf(a) != local && changes(a) {
 		l.breaks("notice", "i%02d is to go, and its %s, which has read that, does %s", p.in.number, p.verb, nameOf(a))
 		p.toGo = false
 	}
 	if p.verb == "init" && registers(a) && p.in.isToGo() && p.begun > p.in.noticeAt {
 		l.breaks("notice", "i%02d is to go, and an init that began after that registers", p.in.number)
 	}
-}
-
-// readsFlags takes a reading of the run directory in.
-func (p *process) readsFlags(f fleet.Flags) {
-	p.toGo = f.Notice != nil && (p.verb == "monitor" || p.verb == "scale-up")
 }
 
 // isToGo tells whether a notice stands that nobody on the instance takes back.
