@@ -86,6 +86,7 @@ type instanceRecord struct {
 	kept         time.Duration     // it was idle while the group was at its minimum
 	targetAt     time.Duration     // its lifecycle changed
 	beatAt       time.Duration     // a heartbeat was asked for
+	soughtAt     time.Duration     // what a heartbeat needs was asked for in vain
 	heldAt       time.Duration     // the sections were taken out
 	orphanAt     time.Duration     // a runner was made whose answer no process was told
 	searchedAt   time.Duration     // for such a one
@@ -702,7 +703,7 @@ func (i *instance) hookTimedOut(which string, since, timeout time.Duration) {
 		return
 	}
 	// Whatever failed, it is to be tried again: a heartbeat in a third of the time-out.
-	if tried := l.at - i.beatAt; i.beatAt >= since && tried > max(timeout*6/10, 25*time.Second) && !needsMachine.hitSince(i, from) && i.up && i.down == fleet.NotGoingDown && i.spotDeadline == 0 &&
+	if tried := l.at - max(i.beatAt, i.soughtAt); i.beatAt >= since && tried > max(timeout*6/10, 25*time.Second) && !needsMachine.hitSince(i, from) && i.up && i.down == fleet.NotGoingDown && i.spotDeadline == 0 &&
 		l.at-since < min(100*timeout, 48*time.Hour)-time.Second {
 		l.breaks("hook", "i%02d its %s hook timed out, and nobody has tried to extend it for %s", i.number, which, tried)
 		return
