@@ -245,7 +245,7 @@ func (l *loop) judgeRunners(r world.Records) {
 		switch {
 		case l.mode == fleet.ModeToken && i.endedCleanly() && managed[i.system] && !l.tokenEver && !i.gitlabHurt():
 			l.breaks("ghost", "i%02d has ended cleanly (%s) and its manager record stays", i.number, i.death)
-		case l.mode == fleet.ModeCreate && i.endedCleanly() && n > 0 && !i.gitlabHurt() && (i.orphans == 0 || l.mayList && !l.tokenEver):
+		case l.mode == fleet.ModeCreate && i.endedCleanly() && n > 0 && !i.gitlabHurt() && (i.orphans == 0 || l.mayList && !l.tokenEver && i.couldLook()):
 			l.breaks("ghost", "i%02d has ended cleanly (%s) and %d runners stay", i.number, i.death, n)
 		case l.mode == fleet.ModeCreate && n > l.sections && !l.tokenEver && l.mayList:
 			l.breaks("ghost", "i%02d has %d runners for %d sections", i.number, n, l.sections)
@@ -266,6 +266,21 @@ func (i *instance) endedCleanly() bool {
 		return i.spotDeadline-i.spotAt >= time.Minute && i.hurtSince(i.spotAt-time.Minute, lasting...) == 0 && i.hurtSince(i.diedAt-45*time.Second) == 0
 	case i.death == world.ReasonLaunchTimeout:
 		return false
+	}
+	return true
+}
+
+// initAgain is how long init takes at most to run again after a kill, and to look for
+// what the one before made.
+const initAgain = 45 * time.Second
+
+// couldLook tells whether init could run again after one that was killed before it heard
+// of the runner that it made: once the instance goes, none does, and it is the reaper's.
+func (i *instance) couldLook() bool {
+	for _, end := range []time.Duration{i.noticeAt, i.downAt} {
+		if end > 0 && end >= i.orphanAt && end < i.orphanAt+initAgain {
+			return false
+		}
 	}
 	return true
 }
