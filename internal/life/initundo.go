@@ -29,8 +29,7 @@ func (s *Init) failed(r Result) {
 	case initStop, initStopped: // going on without would continue the launch of a runner that GitLab has not answered
 		s.retry(f)
 	case initRefused:
-		s.fails(Warn, "cannot mark that init was refused: nobody runs it again", f)
-		s.refused()
+		s.unmarkable(f)
 	case initClearWarmed, initClearUnable, initClearRefuse: // a left-over flag says nothing beside "registered"
 		s.fails(Warn, "going on without", f)
 		s.goOn()
@@ -139,6 +138,16 @@ func (s *Init) refuse(what string, f *fleet.Failure) {
 		return
 	}
 	s.goTo(initRefused)
+}
+
+// unmarkable: without the mark nobody runs init again when the reason is mended. A
+// process that systemd starts again does, but asks GitLab each time.
+func (s *Init) unmarkable(f *fleet.Failure) {
+	s.fails(Warn, "cannot mark that init was refused, trying again", f)
+	if s.again(f); s.now.Sub(s.started) > retryPatience {
+		s.done(TryAgain, s.refusal.Error())
+		s.exit.Said = true
+	}
 }
 
 func (s *Init) refused() {

@@ -46,6 +46,35 @@ func TestRefusalIsSaidOnce(t *testing.T) {
 	}
 }
 
+// TestRefusalThatCannotBeMarked: the mark is what has init run again, so it is tried until
+// it can be set; where that takes long systemd starts init instead.
+func TestRefusalThatCannotBeMarked(t *testing.T) {
+	for _, full := range []time.Duration{3 * time.Minute, 25 * time.Minute} {
+		s, set := inMode(t, fleet.ModeCreate, 1)
+		s.hooks, s.launch = s.hooks[1:], wait{} // no launch hook: nothing waits for the token to be mended
+		s.me().State = fleet.InService
+		s.group.Desired, s.group.Min = 2, 2
+		s.group.Instances = append(s.group.Instances, member("i-z", true))
+		s.gitlab.auth = "another"
+		until := s.now.Add(full)
+		s.fail = func(a life.Action) *fleet.Failure {
+			if f, ok := a.(life.SetFlag); ok && f.Flag == life.FlagRefused && f.On && s.now.Before(until) {
+				return kind(fleet.Local)
+			}
+			return nil
+		}
+		s.startWith(life.UnitMonitor, set)
+		s.startWith(life.UnitInit, set)
+		s.run(40 * time.Minute)
+		if !s.files.flags.Refused || s.saidAt(life.Warn, "cannot mark") < 1 || s.calls["gitlab"] > 12 || s.count("SetUnhealthy") != 0 {
+			t.Errorf("disk full for %s: flags %+v, %d calls to GitLab, reported %d times", full, s.files.flags, s.calls["gitlab"], s.count("SetUnhealthy"))
+		}
+		s.gitlab.auth = s.secret
+		s.run(12 * time.Minute)
+		mustWork(t, s, full)
+	}
+}
+
 // TestRotatedTokenIsTakenUp from the secret store when it stands there, without
 // a replacement, and said once as an error.
 func TestRotatedTokenIsTakenUp(t *testing.T) {
