@@ -12,6 +12,7 @@ import (
 // be undone at every step.
 type leaving struct {
 	again  time.Time // not before: look at the group
+	why    []fleet.Reason
 	quiet  bool      // the minimum needs this instance: nothing to ask until it has run a job
 	waited int       // looks at which others were to go first
 	tries  int       // of the terminate call
@@ -45,6 +46,7 @@ const (
 const (
 	leaveLook      phase = "leave: look"
 	leaveYield     phase = "leave: yield"
+	leaveInit      phase = "leave: look at init"
 	leaveHold      phase = "leave: hold"
 	leaveReload    phase = "leave: reload"
 	leaveWatch     phase = "leave: watch"
@@ -67,6 +69,8 @@ func (s *Monitor) askLeave() Action {
 	switch s.phase {
 	case leaveLook, leaveAgain, leaveCheck:
 		return DescribeGroup{s.find.who.Group}
+	case leaveInit:
+		return ReadUnit{UnitInit}
 	case leaveHold:
 		return HoldRunner{}
 	case leaveReload, backReload:
@@ -91,6 +95,8 @@ func (s *Monitor) gotLeave(r Result) {
 	switch s.phase {
 	case leaveLook:
 		s.gotListing(value[fleet.Group](r))
+	case leaveInit:
+		s.gotInit(value[fleet.UnitState](r))
 	case leaveAgain:
 		s.gotSecondListing(value[fleet.Group](r))
 	case leaveWatch:
@@ -149,8 +155,8 @@ func (s *Monitor) gotListing(g fleet.Group) {
 	reasons := append([]fleet.Reason{idle}, d.Reasons...)
 	switch d.Verdict {
 	case scaling.Go:
-		s.say(Info, "leave the group: hold the runner", reasons...)
-		s.goTo(leaveHold)
+		s.leave.why = reasons
+		s.goTo(leaveInit)
 	case scaling.Yield:
 		if me.Protected {
 			s.goTo(leaveYield)
@@ -164,6 +170,17 @@ func (s *Monitor) gotListing(g fleet.Group) {
 	default:
 		s.later(Info, "stay for now", reasons)
 	}
+}
+
+// gotInit waits for an init that was started to mend something: with AWS or GitLab away
+// it takes long, and it starts the runner at its end, whoever has stopped it.
+func (s *Monitor) gotInit(u fleet.UnitState) {
+	if u.Running() {
+		s.later(Debug, "stay for now", append(s.leave.why, UnitInit+" is at work"))
+		return
+	}
+	s.say(Info, "leave the group: hold the runner", s.leave.why...)
+	s.goTo(leaveHold)
 }
 
 // later looks at the group again after a pause that doubles.

@@ -150,6 +150,19 @@ func TestMonitorLeavesWhenIdle(t *testing.T) {
 	}
 }
 
+// TestMonitorLeavesAfterInit: an init that is at work starts the runner at its end.
+func TestMonitorLeavesAfterInit(t *testing.T) {
+	s := working(t)
+	s.unitStates[life.UnitInit] = "activating"
+	s.run(20 * time.Minute)
+	if s.proc.state != "active" || s.me().State != fleet.InService || s.count("HoldRunner") != 0 || s.calls["aws"] > 10 {
+		t.Fatalf("the runner is %s, the instance %s, %d calls", s.proc.state, s.me().State, s.calls["aws"])
+	}
+	s.unitStates[life.UnitInit] = "inactive"
+	s.run(12 * time.Minute)
+	mustBeGone(t, s, "init has ended")
+}
+
 // TestMonitorStaysWhereItIsNeeded: the minimum, an order, a desired that was
 // lowered by hand, weights.
 func TestMonitorStaysWhereItIsNeeded(t *testing.T) {
