@@ -32,6 +32,7 @@ type job struct {
 	fate     fate
 	why      string
 	reports  bool
+	refused  bool // GitLab would not hear how it ended
 }
 
 // acknowledge tells GitLab that the runner has the job.
@@ -71,7 +72,7 @@ func (j *job) tryReport(state, reason string) {
 			j.r.later(time.Second, 3*time.Second, func() { j.tryReport(state, reason) })
 			return
 		}
-		_ = l.world.UpdateJob(l.now, j.id, j.token, world.JobUpdate{State: state, FailureReason: reason}) // a refusal ends it as well
+		j.refused = l.world.UpdateJob(l.now, j.id, j.token, world.JobUpdate{State: state, FailureReason: reason}) != nil // which ends it as well
 		j.done(reason == "runner_system_failure")
 	})
 }

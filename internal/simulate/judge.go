@@ -56,7 +56,7 @@ func (l *loop) lookAtInstances() {
 		if !i.inService || i.dead {
 			continue
 		}
-		if l.canPoll(i, true) && i.runner.deaf == nil {
+		if r := &i.runner; l.canPoll(i, true) && r.deaf == nil && r.state == runnerActive && !r.quitting {
 			i.trulyAt = l.at
 			i.refusedSince = 0
 		}
@@ -296,6 +296,7 @@ func (l *loop) judgeJobs(r world.Records) {
 		k := l.jobs[j.ID]
 		switch {
 		case k == nil:
+		case k.refused && j.Status == world.JobPending: // the runner could not say in time that it had it, and GitLab took it back
 		case j.Status == world.JobRunning && k.fate != jobRuns && k.fate != jobLost && k.fate != jobGone && k.fate != jobHanded:
 			l.breaks("job", "job %d hangs in GitLab though its runner reported it", j.ID)
 		case (k.fate == jobFinished || k.fate == jobInterrupted) && !j.Status.Finished():
