@@ -21,6 +21,7 @@ type instance struct {
 	diedAt     time.Duration
 	boots      int
 	down       fleet.Shutdown // how the machine is going down
+	told       bool           // every unit to stop
 	soft       bool
 	offset     time.Duration // of its wall clock
 
@@ -98,12 +99,14 @@ func (i *instance) goDown(how fleet.Shutdown) {
 	i.down = how
 	i.downAt = i.l.at
 	i.l.line(i.l.at, "i%02d goes down: %s", i.number, how)
+	i.told = false
 	for u := range i.units {
 		i.units[u].again = false
 		i.units[u].stop()
 	}
 	i.runner.stop()
 	i.shutDown()
+	i.told = true
 	i.maybeOff()
 }
 
@@ -125,7 +128,7 @@ func (i *instance) shutDown() {
 
 // maybeOff ends the shutdown when nothing is left to wait for.
 func (i *instance) maybeOff() {
-	if i.down == fleet.NotGoingDown || !i.up || i.dead || i.runner.state != runnerDown {
+	if i.down == fleet.NotGoingDown || !i.told || !i.up || i.dead || i.runner.state != runnerDown {
 		return
 	}
 	for u := range i.units {
