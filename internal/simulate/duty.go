@@ -60,6 +60,7 @@ var (
 	needsAWS     = needs{classes: []class{aws, local, units, metadata, writes}, kinds: append([]Kind{AWSThrottles, AWSAway, AWSSlow, AWSStale, MetadataSick, DiskFull, RunnerMute, RunnerKill, Standby}, machineKinds...), grace: 3 * time.Minute}
 	needsNotice  = needs{classes: []class{metadata, writes, local}, kinds: append([]Kind{MetadataSick, DiskFull}, machineKinds...), grace: 2 * time.Minute}
 	needsFiles   = needs{classes: []class{metadata, writes, local, units}, kinds: append([]Kind{MetadataSick, DiskFull, RunnerKill}, machineKinds...), grace: 2 * time.Minute}
+	needsLaunch  = needs{classes: []class{aws, gitlab, local, units, metadata, writes}, kinds: append([]Kind{AWSThrottles, AWSAway, AWSSlow, GitLabAway, GitLabSlow, DiskFull, RunnerMute}, machineKinds...), grace: 3 * time.Minute}
 	needsEnd     = needs{classes: []class{aws, gitlab, local, units, metadata, writes}, kinds: append([]Kind{AWSThrottles, AWSAway, AWSSlow, GitLabAway, GitLabSlow, DiskFull}, machineKinds...), grace: 3 * time.Minute}
 )
 
@@ -84,7 +85,7 @@ var duties = []duty{
 	{"leak", "has put its runner away, and nothing takes it", 9 * time.Minute, owesGoing, needsAWS},
 	{"hook", "has ended its runner and does not complete its termination hook", 4 * time.Minute, owesEnd, needsEnd},
 	{"hook", "has ended its runner and waits for GitLab instead of completing its termination hook", 8 * time.Minute, owesEnd, needsHook},
-	{"hook", "has a runner that is answered and does not complete its launch hook", 4 * time.Minute, owesLaunch, needsEnd},
+	{"hook", "has a runner that is answered and does not complete its launch hook", 4 * time.Minute, owesLaunch, needsLaunch},
 	{"protection", "runs jobs and is not protected", 3 * time.Minute, owesProtection, needsAWS},
 	{"protection", "has no job and is still protected", 5 * time.Minute, owesClearing, needsAWS},
 	{"leave", "neither runs its runner nor leaves", 9 * time.Minute, owesRunner, needsAWS},
