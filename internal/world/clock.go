@@ -89,7 +89,7 @@ func (c *clock) pop() {
 		if least >= last {
 			break
 		}
-		for child := least + 1; child < min(least+4, last); child++ {
+		for child, end := least+1, min(least+4, last); child < end; child++ {
 			if c.heap[child].before(&c.heap[least]) {
 				least = child
 			}

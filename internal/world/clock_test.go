@@ -1,6 +1,7 @@
 package world
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -33,5 +34,35 @@ func TestClockOrder(t *testing.T) {
 	}
 	if !c.next().IsZero() {
 		t.Error("something is left")
+	}
+}
+
+// TestClockKeepsTheOrderOfMany: timers come and go while others wait, and none is late.
+func TestClockKeepsTheOrderOfMany(t *testing.T) {
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // replayed by its seed
+		var c clock
+		now := epoch
+		for range 5000 {
+			for range r.IntN(4) {
+				at := now.Add(time.Duration(r.IntN(100_000)) * time.Millisecond)
+				x := c.add(at, func() {})
+				if r.IntN(5) == 0 {
+					x.stop()
+				}
+			}
+			first := time.Time{}
+			for _, d := range c.heap {
+				if !d.idle && (first.IsZero() || d.at.Before(first)) {
+					first = d.at
+				}
+			}
+			if next := c.next(); !next.Equal(first) {
+				t.Fatalf("seed %d: next is %s, and the first is due at %s", seed, next, first)
+			}
+			if d := c.due(now.Add(time.Duration(r.IntN(60)) * time.Second)); d != nil && d.at.After(now) {
+				now = d.at
+			}
+		}
 	}
 }
