@@ -154,7 +154,7 @@ const failuresMost = 40
 // fails counts calls that failed. Heartbeats have a budget of their own.
 func (p *process) fails(a life.Action) {
 	switch a.(type) {
-	case life.FindGroup, life.DescribeHooks, life.CompleteHook: // without these nobody knows what to extend, or it is over
+	case life.FindGroup, life.DescribeHooks, life.TerminateSelf, life.CompleteHook: // without these nobody knows what to extend, or it is over
 		p.in.soughtAt = p.in.l.at
 	}
 	if _, heartbeat := a.(life.Heartbeat); heartbeat || classOf(a) < remote {
