@@ -49,13 +49,14 @@ deb: $(BIN)/nfpm-$(NFPM)
 	VERSION='$(VERSION)' NFPM=$< packaging/build.sh $(DEB) deb:$$(go env GOARCH)
 
 ## test: every test that this machine can run; CI=true makes leaving one out a failure
-# The simulators are one loop without a goroutine: the race detector would find nothing, in ten times the time;
-# test/soak and test/edges live their fleets under it. The instances that test/boot boots want both cores for
-# themselves, and come last.
+# The core and the simulators have no goroutine: the race detector would find nothing, in ten times the time;
+# test/soak, test/edges and internal/agent run them under it. The instances that test/boot boots want both cores
+# for themselves, and come last.
+LOOPS := $(CORE) internal/simulate internal/simulate/...
 test: $(BIN)/tally $(BIN)/nfpm-$(NFPM)
 	go vet ./...
-	{ go test $(RACE) -coverpkg '$(subst $() ,$(COMMA),$(CORE:%=./%))' -coverprofile $(BIN)/cover.out -timeout 8m -json $$(go list ./... | grep -vE '/test/boot$$|/internal/simulate'); \
-		go test -timeout 8m -json ./internal/simulate/...; \
+	{ go test $(RACE) -timeout 8m -json $$(go list ./... | grep -vxF -e "$$(go list $(LOOPS:%=./%) ./test/boot)"); \
+		go test -coverpkg '$(subst $() ,$(COMMA),$(CORE:%=./%))' -coverprofile $(BIN)/cover.out -timeout 8m -json $(LOOPS:%=./%); \
 		go test $(RACE) -timeout 8m -json ./test/boot; } \
 		| $(BIN)/tally -gate '$(subst $() ,$(COMMA),$(CORE))' -profile $(BIN)/cover.out -least $(LEAST) \
 		-left-out '$(NORACE)' -may 'moto_server|gitlab-runner' $(if $(filter true,$(CI)),-strict)
