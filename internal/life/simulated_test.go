@@ -149,6 +149,25 @@ func TestLifecycleCheckDoesNotBelieveAWrongClock(t *testing.T) {
 	}
 }
 
+// A drain that was killed and runs again by a clock that was set back in between has no
+// more time than EC2 gave at first.
+func TestUnregisterAgainByAnotherClock(t *testing.T) {
+	for _, back := range []time.Duration{0, time.Minute, 31 * time.Minute, 30 * time.Hour} {
+		seen := epoch.Add(back)
+		deadline := seen.Add(2 * time.Minute)
+		do := draining(&deadline, func(life.Action) (time.Duration, *fleet.Failure) { return 0, nil })
+		all, _ := timed(life.NewUnregister(drainSettings), time.Hour, func(at time.Duration, a life.Action) (any, *fleet.Failure, time.Duration) {
+			if _, ok := a.(life.ReadFlags); ok {
+				return fleet.Flags{Notice: &fleet.Notice{Kind: fleet.NoticeSpot, SeenAt: seen, Deadline: &deadline}}, nil, 0
+			}
+			return do(at, a)
+		})
+		if term, want := first(all, isTerm), 2*time.Minute-drainSettings.Margin; term < want-time.Second || term > want+2*time.Second {
+			t.Errorf("a clock set back by %s: SIGTERM after %s, want %s", back, term, want)
+		}
+	}
+}
+
 // Nobody but this instance ends one that goes for a rebalance: without a runner it
 // would stay in service for ever.
 func TestUnregisterTerminatesItselfHoweverLongAWSIsAway(t *testing.T) {

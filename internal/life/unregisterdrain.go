@@ -289,11 +289,14 @@ func (s *Unregister) gotSpot(a *fleet.SpotAction) {
 }
 
 // take makes a written notice this process's, and by its own clock: a wall clock
-// that is set while jobs end must not look like the end of the hook's cap.
+// that is set while jobs end must not look like the end of the hook's cap. One that
+// was set back since the notice was written shows it as of a time to come: the
+// deadline is then no further off than it was at first.
 func (s *Unregister) take(n fleet.Notice) {
-	n.SeenAt = s.now.Add(-max(0, s.now.Sub(n.SeenAt)))
+	ahead := max(0, n.SeenAt.Sub(s.now))
+	n.SeenAt = s.now.Add(n.SeenAt.Add(-ahead).Sub(s.now))
 	if n.Deadline != nil {
-		n.Deadline = s.byOwnClock(*n.Deadline)
+		n.Deadline = s.byOwnClock(n.Deadline.Add(-ahead))
 	}
 	s.notice = n
 }

@@ -263,8 +263,7 @@ func (i *instance) endedCleanly() bool {
 	case i.death == world.ReasonCrash:
 		return i.poweredOff && i.hurtSince(i.downAt-time.Second) <= 1
 	case i.spotDeadline > 0:
-		// By a clock that was set, one that starts again in the drain takes EC2's deadline for another.
-		return i.spotDeadline-i.spotAt >= time.Minute && i.hurtSince(0, ClockJump) == 0 && i.hurtSince(i.spotAt-time.Minute, lasting...) == 0 && i.hurtSince(i.diedAt-45*time.Second) == 0
+		return i.spotDeadline-i.spotAt >= time.Minute && i.hurtSince(i.spotAt-time.Minute, lasting...) == 0 && i.hurtSince(i.diedAt-45*time.Second) == 0
 	case i.death == world.ReasonLaunchTimeout:
 		return false
 	}
