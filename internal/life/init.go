@@ -34,6 +34,7 @@ type Init struct {
 	started  time.Time
 	undoing  time.Time // since when the registration is undone
 	warmed   bool
+	standby  bool // seen when the runner had not polled
 	sections int
 	recover  bool // an intent without a result stands: a runner may exist
 	auth     fleet.Token
@@ -99,6 +100,7 @@ const (
 	initMark        phase = "mark registered"
 	initStart       phase = "start runner"
 	initWatch       phase = "watch runner"
+	initUnheard     phase = "see why the runner does not poll"
 	initStop        phase = "restart silent runner: stop"
 	initStopped     phase = "restart silent runner: wait for its end"
 	initClearWarmed phase = "clear warmed"
@@ -144,7 +146,7 @@ func (s *Init) Take(e Event, now time.Time, out []Action) []Action {
 
 func (s *Init) ask() Action {
 	switch s.phase {
-	case initFlags:
+	case initFlags, initUnheard:
 		return ReadFlags{}
 	case initClearNotice:
 		return SetFlag{FlagNotice, false}
@@ -260,6 +262,8 @@ func (s *Init) got(r Result) {
 		s.goTo(s.afterSave())
 	case initWatch:
 		s.gotMetrics(value[fleet.Observation](r))
+	case initUnheard:
+		s.gotUnheard(value[fleet.Flags](r))
 	case initState, undoState:
 		s.gotState(value[fleet.Group](r))
 	case initStopped:
@@ -309,7 +313,7 @@ func (s *Init) goOn() {
 
 // skipWhatIsNotThere passes over steps that have nothing to act on.
 func (s *Init) skipWhatIsNotThere() {
-	if s.phase == initComplete && s.hook.action.Hook == "" {
+	if s.phase == initComplete && (s.hook.action.Hook == "" || s.standby) {
 		s.completed()
 	}
 	if s.phase == initClearRefuse && !s.flags.Refused {
@@ -380,8 +384,27 @@ func (s *Init) gotMetrics(o fleet.Observation) {
 		s.refusedPolls()
 	case o.PollsFailed() > 0:
 		s.waitForGitLab()
+	case s.now.Before(s.watchEnd):
+		s.goToAfter(initWatch, watchPeriod)
 	default:
-		s.watchAgain(&fleet.Failure{Op: "see gitlab-runner poll GitLab", Message: "its metrics show no poll"})
+		s.goTo(initUnheard)
+	}
+}
+
+// gotUnheard is a runner that has not polled in its time. In Standby it is not to: monitor
+// takes its sections out, and puts them back afterwards. A launch that waits is not
+// continued for that: it is about to leave Standby.
+func (s *Init) gotUnheard(f fleet.Flags) {
+	unheard := &fleet.Failure{Op: "see gitlab-runner poll GitLab", Message: "its metrics show no poll"}
+	switch {
+	case f.Standby && s.hook.waiting:
+		s.waitShared("wait for the end of Standby: the runner asks for no job until then", unheard)
+	case f.Standby:
+		s.standby = true
+		s.say(Info, "wait for no poll", "the instance is in Standby: the runner asks for no job until it is back in service")
+		s.goTo(initClearWarmed)
+	default:
+		s.watchAgain(unheard)
 	}
 }
 

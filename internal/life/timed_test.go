@@ -134,6 +134,40 @@ func TestInitWaitsForNoHookInService(t *testing.T) {
 	}
 }
 
+// In Standby monitor takes the runner's sections out: it asks for no job before the
+// instance is back in service, and that is no fault of its own. A launch that waits is
+// neither continued nor given up for it.
+func TestInitWaitsForNoPollInStandby(t *testing.T) {
+	for _, c := range []struct {
+		name              string
+		standby           bool
+		begins            time.Duration
+		code              life.ExitCode
+		continued, undone bool
+	}{
+		{"in Standby", true, -1, life.Done, false, false},
+		{"in service", false, -1, life.Failed, false, true},
+		{"a launch", false, 0, life.Failed, false, true},
+		{"a launch in Standby", true, 0, -1, false, false},
+	} {
+		do := launch(c.begins, fleet.RunnerReading{})
+		all, exit := timed(life.NewInit(launchSettings), time.Hour, func(at time.Duration, a life.Action) (any, *fleet.Failure, time.Duration) {
+			if _, ok := a.(life.ReadFlags); ok {
+				return fleet.Flags{Standby: c.standby}, nil, 0
+			}
+			return do(at, a)
+		})
+		code := life.ExitCode(-1)
+		if exit != nil {
+			code = exit.Code
+		}
+		continued := first(all, func(a life.CompleteHook) bool { return a.Result == fleet.Continue }) >= 0
+		if undone := first[life.StopUnit](all, nil) >= 0; code != c.code || undone != c.undone || continued != c.continued {
+			t.Errorf("%s: exit %d, undone %v, continued %v", c.name, code, undone, continued)
+		}
+	}
+}
+
 // A shared token that is refused replaces no instance: one refusal is no verdict,
 // and a replacement would fare no better.
 func TestInitWaitsOutARefusedSharedToken(t *testing.T) {
