@@ -26,7 +26,7 @@ var want = map[string][]string{
 	},
 	"runner-shutdown.service": {
 		"Type=oneshot", "RemainAfterExit=yes", "ExecStop=-/usr/bin/shoal unregister --shutdown", "TimeoutStopSec=29min",
-		"After=network.target network-online.target nss-lookup.target", "After=podman.service", "!After=gitlab", "!Before=", "!WantedBy=",
+		"After=network.target network-online.target nss-lookup.target", "After=docker.service containerd.service podman.socket podman.service", "!After=gitlab", "!Before=", "!WantedBy=",
 	},
 	"scale-up.service": {"Type=exec", "ExecStart=/usr/bin/shoal scale-up", "Restart=on-failure", "RestartPreventExitStatus=2 3", "StartLimitIntervalSec=0", "!WantedBy"},
 	"unreg-runner.service": {
@@ -42,7 +42,8 @@ var want = map[string][]string{
 	},
 	"gitlab-runner.service.d/shoal.conf": {
 		"KillSignal=SIGQUIT", "KillMode=mixed", "TimeoutStopSec=infinity", "ConditionPathExists=/run/shoal/registered", "!Restart=",
-		"After=docker.service containerd.service podman.socket", "!podman.service", "!Wants=", "!Requires=",
+		// Started again in a drain: after a crash, or by a socket.
+		"!docker", "!containerd", "!podman", "!runner-shutdown", "!Wants=", "!Requires=",
 	},
 	"session-.scope.d/shoal.conf": {"Before=runner-shutdown.service", "!gitlab-runner.service"},
 	"tmpfiles.d/shoal.conf":       {"d /run/shoal 0755 root root -", "d /var/lib/shoal 0700 root root -", "d /etc/gitlab-runner - - - -"},

@@ -60,8 +60,8 @@ func TestScaleInWaitsForJobs(t *testing.T) {
 }
 
 // TestDrainHoldsNoJobUp: a step of a job that begins in the drain opens a session, and
-// starts what a socket would. systemd keeps both waiting where their unit has an
-// order with the one that is stopping.
+// starts what a socket would; and docker crashes. systemd keeps all three waiting
+// where their unit has an order with the one that is stopping.
 func TestDrainHoldsNoJobUp(t *testing.T) {
 	t.Parallel()
 	f := open(t)
@@ -71,7 +71,9 @@ func TestDrainHoldsNoJobUp(t *testing.T) {
 	}
 	job := f.submit("sleep 10",
 		"timeout 20 su --shell /bin/bash --command 'grep session- /proc/self/cgroup' gitlab-runner",
-		"timeout 20 systemctl start podman")
+		"timeout 20 systemctl start podman",
+		"systemctl kill --kill-whom=main --signal=KILL docker",
+		"timeout 20 sh -c 'until [ $(systemctl show --property=NRestarts --value docker) = 1 ] && systemctl is-active docker; do sleep 0.2; done'")
 	f.untilJob(job, world.JobRunning)
 	f.scaleIn(m)
 	f.until("the runner to stop", func() bool { return m.show(life.UnitRunner, "ActiveState") == "deactivating" })

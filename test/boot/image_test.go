@@ -138,6 +138,8 @@ const needed = `[Unit]
 Description=What the jobs need
 [Service]
 ExecStart=/bin/sleep infinity
+Restart=always
+RestartSec=2
 [Install]
 WantedBy=multi-user.target
 `
