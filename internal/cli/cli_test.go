@@ -93,7 +93,7 @@ func TestEverySettingIsFilled(t *testing.T) {
 	c.GitLab.AccessLevel, c.GitLab.MaximumTimeout, c.GitLab.MaintenanceNote = "ref_protected", time.Hour, "note"
 	c.Group.Name, c.Group.LaunchHook, c.Group.TerminateHook = "g", "l", "t"
 	c.LifecycleCheck.OnRebalance, c.LifecycleCheck.OnMaintenance = config.Leave, config.Leave
-	flags := map[string]bool{"Token": true, "Now": true, "Within": true, "Shutdown": true, "Description": true}
+	flags := map[string]bool{"Token": true, "Now": true, "Within": true, "Shutdown": true, "Mistakes": true, "Description": true}
 	for _, set := range []any{initSettings(c), newRunner(c.GitLab), monitorSettings(c), scaleUpSettings(c), lifecycleCheckSettings(c), unregisterSettings(c)} {
 		v := reflect.ValueOf(set)
 		for i := range v.NumField() {

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shoal-ci/shoal/internal/config"
+	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/life"
 )
 
@@ -14,6 +15,7 @@ type unregisterFlags struct {
 	now      bool
 	within   time.Duration
 	shutdown bool
+	mistakes error // in the configuration, which it goes on with
 }
 
 func (c *call) unregisterCommand() *cobra.Command {
@@ -39,10 +41,16 @@ A power-off or halt waits for unregister.poweroff_timeout, then unregisters.`,
   shoal unregister --shutdown            as ExecStop= of a unit`,
 		// Refusing to drain, for a mistake that somebody made since this instance came
 		// up, would lose the jobs that run on it. A person who asks is told.
-		goesOn: func() bool { return !f.now },
+		goesOn: func(mistakes error) bool {
+			f.mistakes = mistakes
+			return !f.now
+		},
 	}, func(conf config.Config) (life.Unregister, error) {
 		set := unregisterSettings(conf)
 		set.Now, set.Within, set.Shutdown = f.now, f.within, f.shutdown
+		if f.mistakes != nil {
+			set.Mistakes = fleet.AsFailure("read the configuration", f.mistakes)
+		}
 		return life.NewUnregister(set), f.check(conf)
 	})
 	cmd.Flags().BoolVar(&f.now, "now", false, "without waiting for a notice: an operator wants it")

@@ -19,9 +19,9 @@ type verb struct {
 	long    string
 	example string
 	daemon  bool // runs for as long as the instance
-	// goesOn tells whether it goes on with a configuration that has mistakes; nil
-	// is never.
-	goesOn func() bool
+	// goesOn takes the mistakes that the configuration has and tells whether the
+	// verb goes on with the defaults, to say them itself; nil is never.
+	goesOn func(mistakes error) bool
 }
 
 // verbCommand is the command of a verb; machine makes its machine from the
@@ -51,17 +51,18 @@ func verbCommand[S life.Machine[S]](c *call, v verb, machine func(config.Config)
 	return cmd
 }
 
-// loadFor loads the configuration for a verb. For one that goes on regardless, the
-// mistakes are an error in its log, and what it asks of GitLab goes where this
-// instance is registered.
+// loadFor loads the configuration for a verb. For one that goes on regardless, what
+// it asks of GitLab goes where this instance is registered.
 func (c *call) loadFor(v verb) (*config.Loaded, error) {
 	l, err := c.load()
-	if err == nil || v.goesOn == nil || !v.goesOn() {
+	if err == nil || v.goesOn == nil {
 		return l, err
 	}
-	l, problems := config.LoadAnyway(config.Source{Path: c.config, Environ: c.Environ})
-	log := newLogger(c.Stderr, l.Log.Level, l.Log.Format)
-	log.Error("go on with the defaults: the configuration has mistakes", "verb", v.name, "error", problems.Error())
+	anyway, mistakes := config.LoadAnyway(config.Source{Path: c.config, Environ: c.Environ})
+	if !v.goesOn(mistakes) {
+		return l, err
+	}
+	l = anyway
 	files := &agent.Files{StateDir: l.Dirs.State, RunDir: l.Dirs.Run}
 	if r, err := files.Registration(); err == nil && r != nil {
 		l.GitLab.URL = r.URL

@@ -22,7 +22,10 @@ type UnregisterSettings struct {
 	// reboots, and where it is switched off.
 	RebootTimeout   time.Duration
 	PowerOffTimeout time.Duration
-	Seed            uint64
+	// Mistakes in the configuration, for which these are defaults; nil where there
+	// are none. They are said where there is something to do, and only there.
+	Mistakes *fleet.Failure
+	Seed     uint64
 }
 
 // Unregister takes the instance's runner away: it lets the running jobs end (or,
@@ -314,6 +317,7 @@ func (s *Unregister) gotFlags(f fleet.Flags) {
 	case s.down != fleet.NotGoingDown:
 		s.goDown(f.Notice)
 	case f.Notice != nil:
+		s.mistaken()
 		s.take(*f.Notice)
 		s.say(Info, fmt.Sprintf("drain and unregister (%s)", s.notice.Kind), fleet.Reason(s.notice.Source), s.timeLeft())
 		s.goTo(unregInit)

@@ -48,6 +48,13 @@ func (s *Unregister) failed(f *fleet.Failure) {
 	}
 }
 
+// mistaken says that the drain goes by defaults.
+func (s *Unregister) mistaken() {
+	if s.set.Mistakes != nil {
+		s.fails(Error, "go on with the defaults: the configuration has mistakes", s.set.Mistakes)
+	}
+}
+
 // noUnit goes on where there is no such unit: nothing runs in it.
 func (s *Unregister) noUnit() bool {
 	switch s.phase {

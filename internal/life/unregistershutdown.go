@@ -45,6 +45,7 @@ func (s *Unregister) failedShutdown(f *fleet.Failure) {
 // course whichever way the machine goes: the instance is to go, or an operator
 // wants its runner away.
 func (s *Unregister) goDown(standing *fleet.Notice) {
+	s.mistaken()
 	bound := s.set.PowerOffTimeout
 	if s.down == fleet.Reboot {
 		bound = s.set.RebootTimeout
