@@ -59,6 +59,7 @@ func (f *Files) Flags() (fleet.Flags, error) {
 	for name, to := range map[life.Flag]*bool{
 		life.FlagStandby: &flags.Standby, life.FlagRegistered: &flags.Registered, life.FlagWarmed: &flags.Warmed,
 		life.FlagProtected: &flags.Protected, life.FlagUnable: &flags.Unable, life.FlagRefused: &flags.Refused,
+		life.FlagCompleted: &flags.Completed,
 	} {
 		if *to, err = exists(f.run(string(name))); err != nil {
 			return flags, err

@@ -124,7 +124,7 @@ func TestRemoveRegistrationLeavesNoToken(t *testing.T) {
 
 func TestFlags(t *testing.T) {
 	f := newFilesIn(t)
-	all := []life.Flag{life.FlagStandby, life.FlagRegistered, life.FlagWarmed, life.FlagProtected, life.FlagUnable, life.FlagRefused}
+	all := []life.Flag{life.FlagStandby, life.FlagRegistered, life.FlagWarmed, life.FlagProtected, life.FlagUnable, life.FlagRefused, life.FlagCompleted}
 	for _, flag := range all {
 		for _, on := range []bool{true, true, false, false} {
 			if err := f.SetFlag(flag, on); err != nil {
@@ -132,7 +132,7 @@ func TestFlags(t *testing.T) {
 			}
 			got, err := f.Flags()
 			want := map[life.Flag]fleet.Flags{
-				life.FlagStandby: {Standby: on}, life.FlagRegistered: {Registered: on}, life.FlagWarmed: {Warmed: on}, life.FlagProtected: {Protected: on}, life.FlagUnable: {Unable: on}, life.FlagRefused: {Refused: on},
+				life.FlagStandby: {Standby: on}, life.FlagRegistered: {Registered: on}, life.FlagWarmed: {Warmed: on}, life.FlagProtected: {Protected: on}, life.FlagUnable: {Unable: on}, life.FlagRefused: {Refused: on}, life.FlagCompleted: {Completed: on},
 			}[flag]
 			if err != nil || got != want {
 				t.Errorf("%s %v: %+v, %v", flag, on, got, err)

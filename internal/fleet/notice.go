@@ -50,5 +50,6 @@ type Flags struct {
 	Protected  bool    // scale-in protection was set, or is about to be
 	Unable     bool    // init failed for a reason of this instance's own
 	Refused    bool    // init was refused for a reason that the fleet shares
+	Completed  bool    // the last drain has completed its termination hook
 	Held       bool    // config.toml has its [[runners]] sections taken out
 }

@@ -228,6 +228,7 @@ const (
 	FlagProtected  Flag = "protected"   // scale-in protection was set, or is about to be
 	FlagUnable     Flag = "unable"      // init failed for a reason of this instance's own
 	FlagRefused    Flag = "refused"     // init was refused for a reason that the fleet shares: monitor runs it again
+	FlagCompleted  Flag = "completed"   // the termination hook was completed by the last drain
 	FlagNotice     Flag = "notice.json" // only removed this way
 )
 

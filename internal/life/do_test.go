@@ -291,6 +291,8 @@ func (s *site) setFlag(a life.SetFlag) {
 		f.Unable = a.On
 	case life.FlagRefused:
 		f.Refused = a.On
+	case life.FlagCompleted:
+		f.Completed = a.On
 	case life.FlagNotice:
 		f.Notice = nil
 	}

@@ -26,6 +26,7 @@ type site struct {
 	launch     wait
 	end        wait
 	endDelay   time.Duration // from the group's decision to the hook's wait
+	lingers    time.Duration // from the end of the hook to that of the machine
 	target     fleet.LifecycleState
 	spot       *fleet.SpotAction
 	rebalance  bool
@@ -250,6 +251,8 @@ func (s *site) extend(w *wait, h fleet.Hook) {
 func (s *site) endWait(h fleet.Hook, w *wait, r fleet.HookResult) {
 	w.open = false
 	switch {
+	case h.Transition == fleet.AtTermination && s.lingers > 0:
+		s.after(s.lingers, s.die)
 	case h.Transition == fleet.AtTermination:
 		s.die()
 	case r == fleet.Continue:

@@ -42,6 +42,7 @@ type Unregister struct {
 	find      finder
 	started   time.Time
 	down      fleet.Shutdown // how the machine goes down, with set.Shutdown
+	standing  *fleet.Notice  // its drain may be over, with set.Shutdown
 	notice    fleet.Notice
 	holding   bool // sections are out, polls in flight may end
 	holdEnd   time.Time
@@ -135,6 +136,9 @@ const (
 	unregDelete   phase = "unregister"
 	unregForget   phase = "forget registration"
 	unregComplete phase = "complete hook"
+	unregRecord   phase = "record that the hook was completed"
+	unregAnew     phase = "clear the record of an earlier drain"
+	unregOver     phase = "see whether the drain is over"
 	unregStays    phase = "take the notice back"
 )
 
@@ -153,6 +157,8 @@ func (s *Unregister) Take(e Event, now time.Time, out []Action) []Action {
 	case e == Event(Started{}):
 		s.started = now
 		s.goTo(map[bool]phase{true: unregShutdown, false: unregNotice}[s.set.Shutdown])
+	case e == Event(Interrupted{}) && s.phase == unregRecord:
+		// goes on: EC2 has begun to switch the instance off, and one file is left to write
 	case e == Event(Interrupted{}):
 		// Not 0: the drain stands still in the middle, its hook is no longer
 		// extended. After `systemctl stop` systemd shows the unit as failed, and does
@@ -210,7 +216,7 @@ func (s *Unregister) askLate() Action {
 		return TerminateSelf{s.find.who.Identity.InstanceID, false}
 	case unregHooks:
 		return DescribeHooks{s.find.who.Group}
-	case unregRead:
+	case unregRead, unregOver:
 		return ReadRegistration{}
 	case unregDelete:
 		return unregisterOne(*s.reg)
@@ -218,6 +224,10 @@ func (s *Unregister) askLate() Action {
 		return RemoveRegistration{}
 	case unregStays:
 		return SetFlag{FlagNotice, false}
+	case unregRecord:
+		return SetFlag{FlagCompleted, true}
+	case unregAnew:
+		return SetFlag{FlagCompleted, false}
 	}
 	return CompleteHook{s.hook.action, fleet.Continue}
 }
@@ -254,6 +264,8 @@ func (s *Unregister) got(r Result) {
 		s.gotHooks(value[[]fleet.Hook](r))
 	case unregRead:
 		s.gotRegistration(value[*fleet.Registration](r))
+	case unregOver:
+		s.gotOver(value[*fleet.Registration](r))
 	case unregDelete:
 		s.deleted()
 	case unregComplete:
@@ -268,7 +280,7 @@ func (s *Unregister) goOn() {
 	switch s.phase {
 	case unregNotice: // nobody can tell what stands
 		s.goDown(nil)
-	case unregWrite:
+	case unregWrite, unregAnew:
 		s.goTo(unregInit)
 	case unregStopInit:
 		s.initEnd = s.now.Add(initPatience)
@@ -299,7 +311,7 @@ func (s *Unregister) goOn() {
 		s.goTo(unregDrain)
 	case unregForget:
 		s.unregistered()
-	case unregStays:
+	case unregStays, unregRecord:
 		s.finish()
 	}
 }
@@ -314,13 +326,16 @@ func (s *Unregister) timeLeft() fleet.Reason {
 
 func (s *Unregister) gotFlags(f fleet.Flags) {
 	switch {
+	case s.down != fleet.NotGoingDown && f.Notice != nil && f.Completed:
+		s.standing = f.Notice
+		s.goTo(unregOver)
 	case s.down != fleet.NotGoingDown:
 		s.goDown(f.Notice)
 	case f.Notice != nil:
 		s.mistaken()
 		s.take(*f.Notice)
 		s.say(Info, fmt.Sprintf("drain and unregister (%s)", s.notice.Kind), fleet.Reason(s.notice.Source), s.timeLeft())
-		s.goTo(unregInit)
+		s.goTo(map[bool]phase{true: unregAnew, false: unregInit}[f.Completed])
 	case s.set.Now:
 		s.notice = fleet.Notice{Kind: fleet.NoticeOperator, SeenAt: s.now, Source: "shoal unregister --now"}
 		if s.set.Within > 0 {
@@ -400,7 +415,11 @@ func (s *Unregister) completed() {
 		why = "there is no more time"
 	}
 	s.say(Info, fmt.Sprintf("completed termination hook %q with CONTINUE", s.hook.action.Hook), why)
-	s.finish()
+	if s.overdue { // the runner still runs: a shutdown has it to see end
+		s.finish()
+		return
+	}
+	s.goTo(unregRecord)
 }
 
 func (s *Unregister) finish() {

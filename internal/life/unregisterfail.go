@@ -21,7 +21,7 @@ func (s *Unregister) failed(f *fleet.Failure) {
 		s.failedStep(f)
 	case unregUnit, unregDrain:
 		s.failedLook(f)
-	case unregUnmark, unregStopInit, unregInit, unregKill, unregForget, unregStays:
+	case unregUnmark, unregStopInit, unregInit, unregKill, unregForget, unregStays, unregRecord, unregAnew:
 		s.passOver(f)
 	case unregHold, unregReload:
 		s.fails(Warn, "cannot take the runner's sections out: stopping it at once", f)
@@ -41,6 +41,8 @@ func (s *Unregister) failed(f *fleet.Failure) {
 		s.failedFind(f)
 	case unregReplace:
 		s.failedReplace(f)
+	case unregOver: // unknown is not over
+		s.goDown(s.standing)
 	case unregRead, unregDelete:
 		s.failedDelete(f)
 	case unregComplete:

@@ -40,6 +40,19 @@ func (s *Unregister) failedShutdown(f *fleet.Failure) {
 	s.done(Done, "nothing done: it is not known whether the machine goes down")
 }
 
+// gotOver ends where the drain by notice is over: EC2 switches an instance off as
+// soon as its hook is completed, and each question to AWS holds that up. The record
+// of the completion is written after it and the file of the registration removed
+// after the runner was, so a drain that was killed in between is not taken for one
+// that is over. A runner that stays behind is tried again.
+func (s *Unregister) gotOver(r *fleet.Registration) {
+	if r != nil {
+		s.goDown(s.standing)
+		return
+	}
+	s.done(Done, fmt.Sprintf("drained and unregistered already (%s): nothing to do", s.standing.Kind))
+}
+
 // goDown begins the drain: as one of its own kind, or with the notice that
 // stands. Such a drain has been killed by the shutdown, and takes its full
 // course whichever way the machine goes: the instance is to go, or an operator

@@ -143,6 +143,8 @@ func (i *instance) setFlag(a life.SetFlag) {
 		f.Unable = a.On
 	case life.FlagRefused:
 		f.Refused = a.On
+	case life.FlagCompleted:
+		f.Completed = a.On
 	case life.FlagNotice:
 		f.Notice = nil
 	}
