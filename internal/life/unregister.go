@@ -357,7 +357,8 @@ func (s *Unregister) gotRegistration(r *fleet.Registration) {
 		// baked into the image of a live instance, and that one's to use and delete
 		s.say(Warn, "leave a registration alone that is not this instance's", fleet.Reason(fmt.Sprintf("it is of %q at %s", r.Description, r.URL)))
 		s.goTo(unregForget)
-	case len(r.Runners) == 0:
+	case len(r.Runners) == 0: // the intent alone; a shared token would stand in it
+		s.say(Warn, "a runner may stay behind in GitLab: shoal reap deletes it", fleet.Reason("init was cut off before it heard whether "+r.Description+" was made"))
 		s.goTo(unregForget)
 	default:
 		s.goTo(unregDelete)

@@ -331,6 +331,36 @@ func TestUnregisterAfterInitWasKilled(t *testing.T) {
 	}
 }
 
+// TestUnregisterOfALostRunner: GitLab made a runner, init was killed before it heard
+// of it, and the machine is switched off before it is started again. Nobody here has
+// the runner's token: that it may stay behind is said, and only where it may.
+func TestUnregisterOfALostRunner(t *testing.T) {
+	proved := false
+	for n := 1; ; n++ {
+		s, set := inMode(t, fleet.ModeCreate, 1)
+		s.fault = &fault{verb: "init", n: n, kill: true, effect: true}
+		s.startWith(life.UnitInit, set)
+		s.runUntil(time.Minute, func() bool { return s.fault.hit || len(s.exits) > 0 })
+		if !s.fault.hit {
+			break
+		}
+		reg := s.files.registration
+		lost := reg != nil && len(reg.Runners) == 0
+		s.goDown(fleet.PowerOff)
+		s.run(5 * time.Minute)
+		if said := s.saidAt(life.Warn, "may stay behind in GitLab"); (said == 1) != lost || said > 1 {
+			t.Errorf("%v, registration %+v: said %d times", s.fault, reg, said)
+		}
+		if s.ghosts() > 0 && !lost {
+			t.Errorf("%v, registration %+v: %d ghosts", s.fault, reg, s.ghosts())
+		}
+		proved = proved || lost && s.ghosts() > 0
+	}
+	if !proved {
+		t.Error("no runner was lost: this proves nothing")
+	}
+}
+
 // TestUnregisterOfAnotherInstance: a registration that was baked into the image
 // is not this one's to delete.
 func TestUnregisterOfAnotherInstance(t *testing.T) {
