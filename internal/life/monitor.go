@@ -38,6 +38,7 @@ type Monitor struct {
 	flags  fleet.Flags
 	last   fleet.Observation // the reading before
 	seen   bool              // there was a reading
+	awaits bool              // the runner is not registered, which was said
 	looked time.Time         // when the runner was last looked at, or tried to be
 
 	idle         time.Duration // without a job so far
@@ -283,7 +284,7 @@ func (s *Monitor) got(r Result) {
 
 func (s *Monitor) gotFlags(f fleet.Flags) {
 	was := s.flags
-	s.flags, s.pace = f, 0
+	s.flags, s.pace, s.awaits = f, 0, s.awaits && !f.Registered
 	if !s.seen && f.Protected { // an earlier run of this machine set it
 		s.protected, s.unsure = true, true
 	}
@@ -296,6 +297,10 @@ func (s *Monitor) gotFlags(f fleet.Flags) {
 		s.rest()
 	case !f.Registered:
 		s.lookedAt()
+		if !s.awaits {
+			s.say(Debug, "wait until the runner is registered", UnitInit+" does that")
+		}
+		s.awaits = true
 		s.unableToInit()
 	case f.Standby && !f.Held:
 		s.say(Info, "take the runner's sections out of config.toml", "the instance is in Standby")

@@ -455,6 +455,21 @@ func TestMonitorKeepsStillUnderANotice(t *testing.T) {
 	}
 }
 
+// TestMonitorSaysThatItWaits for init: once in each spell.
+func TestMonitorSaysThatItWaits(t *testing.T) {
+	s := working(t)
+	s.group.Min = 2
+	for spell := range 2 {
+		s.files.flags.Registered = false
+		s.run(time.Minute)
+		s.files.flags.Registered = true
+		s.run(time.Minute)
+		if n := s.saidAt(life.Debug, "wait until the runner is registered"); n != spell+1 {
+			t.Fatalf("said %d times after %d spells", n, spell+1)
+		}
+	}
+}
+
 // TestMonitorCannotFindTheGroup says so and goes on watching.
 func TestMonitorCannotFindTheGroup(t *testing.T) {
 	s := working(t)
