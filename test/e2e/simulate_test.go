@@ -37,35 +37,64 @@ func twoBursts() []trace.Job {
 // the real program, and in the simulator. Waits and instance hours agree. It is not
 // run beside others: what it measures is time.
 func TestSimulatorAgrees(t *testing.T) {
-	s := open(t, inMode("token"), func(p *plan) {
-		p.world.Boot = simBoot
-		p.group.Min, p.group.Max, p.group.Desired = 1, simMax, 1
-		p.machines.Slots = simSlots
-		p.settings["monitor.period"], p.settings["monitor.saturated_period"] = "1s", "500ms"
-		p.settings["monitor.idle_threshold"], p.settings["monitor.unprotect_after"] = simIdle.String(), "3s"
-		p.settings["scale_up.period"], p.settings["scale_up.blind_after"] = "500ms", "10s"
-	})
-	first := s.instance(s.up())
-	began := time.Now()
-	s.play(twoBursts())
-	s.settle(len(twoBursts()))
-	real := measured(s.records(), began)
-
+	real, boot := emulated(t)
 	const seeds = 9
 	runs := make([]capacity.Result, seeds)
 	for seed := range runs {
-		runs[seed] = simulated(t, first.InServiceAt.Sub(first.LaunchedAt)-simBoot, uint64(seed)) //nolint:gosec // small
+		runs[seed] = simulated(t, boot, uint64(seed)) //nolint:gosec // small
 	}
 	model := capacity.Median(runs)
-	t.Logf("emulator: mean wait %.2f s, %.4f instance hours, %d launches", real.Wait.Mean, real.InstanceHours, int(real.Launches))
 	t.Logf("simulator: mean wait %.2f s, %.4f instance hours, %d launches", model.Wait.Mean, model.InstanceHours, int(model.Launches))
-	for what, pair := range map[string][2]float64{
-		"mean wait": {model.Wait.Mean, real.Wait.Mean}, "instance hours": {model.InstanceHours, real.InstanceHours},
-	} {
-		if math.Abs(pair[0]/pair[1]-1) > 0.10 {
-			t.Errorf("%s: the simulator says %.4f, the emulator %.4f", what, pair[0], pair[1])
+	if apart(model, real) == "" {
+		return
+	}
+	// One run in real time is one draw, and a busy machine makes it a bad one.
+	second, _ := emulated(t)
+	third, _ := emulated(t)
+	if wrong := apart(model, capacity.Median([]capacity.Result{real, second, third})); wrong != "" {
+		t.Error(wrong)
+	}
+}
+
+// emulated lives the trace in real time. It returns what came of it, and how long an
+// instance took from its boot to being in service.
+func emulated(t *testing.T) (capacity.Result, time.Duration) {
+	t.Helper()
+	var real capacity.Result
+	var boot time.Duration
+	lived := t.Run("emulated", func(t *testing.T) { // each takes its processes with it
+		s := open(t, inMode("token"), func(p *plan) {
+			p.world.Boot = simBoot
+			p.group.Min, p.group.Max, p.group.Desired = 1, simMax, 1
+			p.machines.Slots = simSlots
+			p.settings["monitor.period"], p.settings["monitor.saturated_period"] = "1s", "500ms"
+			p.settings["monitor.idle_threshold"], p.settings["monitor.unprotect_after"] = simIdle.String(), "3s"
+			p.settings["scale_up.period"], p.settings["scale_up.blind_after"] = "500ms", "10s"
+		})
+		first := s.instance(s.up())
+		began := time.Now()
+		s.play(twoBursts())
+		s.settle(len(twoBursts()))
+		real, boot = measured(s.records(), began), first.InServiceAt.Sub(first.LaunchedAt)-simBoot
+		t.Logf("mean wait %.2f s, %.4f instance hours, %d launches", real.Wait.Mean, real.InstanceHours, int(real.Launches))
+	})
+	if !lived {
+		t.FailNow()
+	}
+	return real, boot
+}
+
+// apart says where the two differ by more than a tenth.
+func apart(model, real capacity.Result) string {
+	for _, c := range []struct {
+		what        string
+		model, real float64
+	}{{"mean wait", model.Wait.Mean, real.Wait.Mean}, {"instance hours", model.InstanceHours, real.InstanceHours}} {
+		if math.Abs(c.model/c.real-1) > 0.10 {
+			return fmt.Sprintf("%s: the simulator says %.4f, the emulator %.4f", c.what, c.model, c.real)
 		}
 	}
+	return ""
 }
 
 // play submits the jobs of a trace at their times.
