@@ -47,7 +47,6 @@ const (
 	leaveLook      phase = "leave: look"
 	leaveYield     phase = "leave: yield"
 	leaveInit      phase = "leave: look at init"
-	leaveStopInit  phase = "leave: stop init"
 	leaveHold      phase = "leave: hold"
 	leaveReload    phase = "leave: reload"
 	leaveWatch     phase = "leave: watch"
@@ -72,8 +71,6 @@ func (s *Monitor) askLeave() Action {
 		return DescribeGroup{s.find.who.Group}
 	case leaveInit:
 		return ReadUnit{UnitInit}
-	case leaveStopInit:
-		return StopUnit{UnitInit}
 	case leaveHold:
 		return HoldRunner{}
 	case leaveReload, backReload:
@@ -131,9 +128,6 @@ func (s *Monitor) stepLeave() {
 		s.say(Info, "cleared scale-in protection", "the group wants fewer instances and is to choose")
 		s.leave.again = s.now.Add(leaveWaitMost)
 		s.goTo(monUnmark)
-	case leaveStopInit:
-		s.leave.until = s.now.Add(initPatience)
-		s.goTo(leaveInit)
 	case leaveHold:
 		s.goTo(leaveReload)
 	case leaveReload:
@@ -161,7 +155,7 @@ func (s *Monitor) gotListing(g fleet.Group) {
 	reasons := append([]fleet.Reason{idle}, d.Reasons...)
 	switch d.Verdict {
 	case scaling.Go:
-		s.leave.why, s.leave.until = reasons, time.Time{}
+		s.leave.why = reasons
 		s.goTo(leaveInit)
 	case scaling.Yield:
 		if me.Protected {
@@ -178,22 +172,15 @@ func (s *Monitor) gotListing(g fleet.Group) {
 	}
 }
 
-// gotInit has an init stopped that was started to mend something: it starts the runner at
-// its end, whoever has stopped that, and with AWS or GitLab away the end is far. One that
-// undoes a registration sees it through.
+// gotInit waits for an init that was started to mend something: with AWS or GitLab away
+// it takes long, and it starts the runner at its end, whoever has stopped it.
 func (s *Monitor) gotInit(u fleet.UnitState) {
-	switch {
-	case !u.Running():
-		s.say(Info, "leave the group: hold the runner", s.leave.why...)
-		s.goTo(leaveHold)
-	case s.leave.until.IsZero():
-		s.say(Debug, "stop "+UnitInit, "the instance is about to leave the group")
-		s.goTo(leaveStopInit)
-	case s.now.Before(s.leave.until):
-		s.goToAfter(leaveInit, holdPeriod)
-	default:
+	if u.Running() {
 		s.later(Debug, "stay for now", append(s.leave.why, UnitInit+" is at work"))
+		return
 	}
+	s.say(Info, "leave the group: hold the runner", s.leave.why...)
+	s.goTo(leaveHold)
 }
 
 // later looks at the group again after a pause that doubles.

@@ -153,7 +153,7 @@ func TestMonitorLeavesWhenIdle(t *testing.T) {
 // TestMonitorLeavesAfterInit: an init that is at work starts the runner at its end.
 func TestMonitorLeavesAfterInit(t *testing.T) {
 	s := working(t)
-	s.unitStates[life.UnitInit] = "activating" // and does not end when it is told to
+	s.unitStates[life.UnitInit] = "activating"
 	s.run(20 * time.Minute)
 	if s.proc.state != "active" || s.me().State != fleet.InService || s.count("HoldRunner") != 0 || s.calls["aws"] > 10 {
 		t.Fatalf("the runner is %s, the instance %s, %d calls", s.proc.state, s.me().State, s.calls["aws"])
@@ -161,22 +161,6 @@ func TestMonitorLeavesAfterInit(t *testing.T) {
 	s.unitStates[life.UnitInit] = "inactive"
 	s.run(12 * time.Minute)
 	mustBeGone(t, s, "init has ended")
-}
-
-// TestMonitorStopsInitToLeave: one that waits for GitLab would keep an idle instance for
-// as long as GitLab is away.
-func TestMonitorStopsInitToLeave(t *testing.T) {
-	s := working(t)
-	s.run(2 * time.Minute)
-	s.gitlab.down = temporary()
-	s.start(life.UnitInit)
-	s.run(3 * time.Minute)
-	if s.running(life.UnitInit) || !s.me().State.IsLeaving() || s.proc.state != "inactive" {
-		t.Fatalf("init runs: %v, the instance is %s, the runner %s", s.running(life.UnitInit), s.me().State, s.proc.state)
-	}
-	s.gitlab.down = nil
-	s.run(2 * time.Minute)
-	mustBeGone(t, s, "GitLab is back")
 }
 
 // TestMonitorStaysWhereItIsNeeded: the minimum, an order, a desired that was

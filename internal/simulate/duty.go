@@ -153,8 +153,12 @@ func owesService(_ *loop, i *instance, v view) bool {
 // owesLeaving leaves out those that may have found the group at its minimum: they
 // do not ask again before they have run a job. One whose monitor was struck waits
 // for those before it once more. In a group above its desired capacity the group chooses.
+// An init at work is let be: while GitLab is away it waits.
 func owesLeaving(l *loop, i *instance, v view) bool {
 	if i.hurtSince(l.at-lookPeriod, machineKinds...) > 0 || v.over {
+		return false
+	}
+	if i.units[unitInit].main != nil && i.hurtSince(l.at-2*lookPeriod, GitLabAway, GitLabSlow) > 0 {
 		return false
 	}
 	idle := i.stays() && v.state == world.InService && l.works(i) && len(i.runner.jobs) == 0
