@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -173,10 +174,29 @@ func TestDemo(t *testing.T) {
 	if got.Ghosts != 0 {
 		t.Errorf("%d ghosts are left, want 0", got.Ghosts)
 	}
+	seesTheSpotDrainThrough(t, d.stderr.String())
 	if got.Wait.P95 <= 0 || got.Calls.AutoScaling == 0 || got.Calls.GitLab == 0 {
 		t.Errorf("waits %+v and calls %+v are not told", got.Wait, got.Calls)
 	}
 	d.leavesNothing(t)
+}
+
+var interruption = regexp.MustCompile(`demo: a spot interruption: EC2 takes (i-\S+) in`)
+
+// seesTheSpotDrainThrough asserts that the show ends only when the interrupted
+// instance has gone, its hook completed, and another has come in its place.
+func seesTheSpotDrainThrough(t *testing.T, shown string) {
+	t.Helper()
+	m := interruption.FindStringSubmatch(shown)
+	if m == nil {
+		t.Fatal("no interruption was shown")
+	}
+	_, after, _ := strings.Cut(shown, m[0])
+	drained := strings.Index(after, m[1]+" unregister      completed termination hook")
+	gone := strings.Index(after, m[1]+" Terminating:Proceed → Terminated")
+	if gone < 0 || drained < 0 || !strings.Contains(after[gone:], "Pending:Proceed → InService") {
+		t.Errorf("the end of %s was not shown, or not its replacement:\n%s", m[1], after)
+	}
 }
 
 func TestDemoInterrupt(t *testing.T) {

@@ -94,8 +94,7 @@ func (s *script) missing(r world.Records) []string {
 		add(settled(g), "the group has not settled")
 	}
 	for _, i := range r.Instances {
-		gone := i.Alive() || !i.TerminatedAt.IsZero()
-		add(gone && !(i.Alive() && !i.LeavingAt.IsZero()), "instance %s is still going (%s)", i.ID, i.State)
+		add(!going(i), "instance %s is still going (%s)", i.ID, i.State)
 	}
 	return missing
 }

@@ -79,6 +79,8 @@ func judge(r world.Records) Summary {
 		s.Instances.AtEnd += len(g.Instances)
 		s.AtMinimum = g.Desired == g.Min && settled(g)
 	}
+	// An instance that EC2 is about to take is no capacity, though it is in service.
+	s.AtMinimum = s.AtMinimum && !slices.ContainsFunc(r.Instances, going)
 	s.GhostRunners = ghosts(r)
 	return s
 }
@@ -91,6 +93,13 @@ func settled(g world.GroupView) bool {
 		}
 	}
 	return len(g.Instances) == g.Desired
+}
+
+// going tells whether an instance is on its way out: it leaves, EC2 takes it, or
+// it is dead and its group has not noticed.
+func going(i world.InstanceRecord) bool {
+	onItsWay := !i.LeavingAt.IsZero() || !i.SpotNoticeAt.IsZero() || !i.Alive()
+	return onItsWay && i.TerminatedAt.IsZero()
 }
 
 type jobFate int

@@ -70,6 +70,32 @@ func TestJudgeWantsTheGroupAtItsMinimum(t *testing.T) {
 	}
 }
 
+// TestJudgeCountsNoDoomedInstance: one that EC2 is about to take is in service
+// until then, and the group that has no other is not back at its minimum.
+func TestJudgeCountsNoDoomedInstance(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	const doomed, next = "i-0aaaaaaaaaaaaaaaa", "i-0bbbbbbbbbbbbbbbb"
+	group := func(id string) []world.GroupView {
+		return []world.GroupView{{Min: 1, Desired: 1, Instances: []world.InstanceView{{ID: id, State: world.InService}}}}
+	}
+	for name, c := range map[string]struct {
+		r    world.Records
+		want bool
+	}{
+		"it drains":               {world.Records{Groups: group(doomed), Instances: []world.InstanceRecord{{ID: doomed, SpotNoticeAt: now}}}, false},
+		"dead and not noticed":    {world.Records{Groups: group(doomed), Instances: []world.InstanceRecord{{ID: doomed, SpotNoticeAt: now, DeadAt: now}}}, false},
+		"its replacement is here": {world.Records{Groups: group(next), Instances: []world.InstanceRecord{{ID: doomed, SpotNoticeAt: now, DeadAt: now, TerminatedAt: now}, {ID: next}}}, true},
+	} {
+		if got := judge(c.r).OK(); got != c.want {
+			t.Errorf("%s: OK is %v, want %v", name, got, c.want)
+		}
+		s := &script{show: &show{screen: &screen{start: time.Now(), duration: time.Hour}, Options: Options{Duration: time.Hour}}, interrupted: true}
+		if over, missing := s.over(c.r); over != c.want {
+			t.Errorf("%s: over is %v, want %v; missing is %q", name, over, c.want, missing)
+		}
+	}
+}
+
 func TestPeakAndWaits(t *testing.T) {
 	at := func(s int) time.Time { return time.Date(2026, 1, 1, 0, 0, s, 0, time.UTC) }
 	r := world.Records{

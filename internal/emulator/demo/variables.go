@@ -22,10 +22,13 @@ func (s *show) variables() string {
 	return b.String()
 }
 
-// instanceVariables writes the environment of the first instance that is on, and
-// returns its id.
+// instanceVariables writes the environment of the first instance that stays, and
+// returns its id: one that is about to go would answer nothing but that.
 func (s *show) instanceVariables(b *strings.Builder, records world.Records) string {
 	for _, i := range records.Instances {
+		if i.State != world.InService || going(i) {
+			continue
+		}
 		env, err := s.machines.Environ(i.ID)
 		if err != nil {
 			continue // it has gone
