@@ -160,7 +160,11 @@ func (m *Machines) KillAll() {
 // furnish makes an instance's folder, as an image and user data would.
 func (m *Machines) furnish(root string) error {
 	for _, dir := range []string{"bin", "etc/shoal", "etc/gitlab-runner", "var/lib/shoal", "var/lib/gitlab-runner", "tmp", "run/shoal"} {
-		if err := os.MkdirAll(filepath.Join(root, dir), 0o700); err != nil {
+		mode := fs.FileMode(0o700)
+		if dir == "etc/shoal" {
+			mode = 0o755 // as packaged: the user shoal reads the configuration
+		}
+		if err := os.MkdirAll(filepath.Join(root, dir), mode); err != nil {
 			return err
 		}
 	}
@@ -175,7 +179,7 @@ func (m *Machines) furnish(root string) error {
 		err = configuration.Execute(&conf, map[string]any{"Root": root, "URL": m.Cloud.GitLabURL(), "Port": port, "Runner": m.RunnerConfig, "More": m.Config})
 	}
 	return errors.Join(err,
-		os.WriteFile(filepath.Join(root, "etc/shoal/shoal.toml"), []byte(conf.String()), 0o600),
+		os.WriteFile(filepath.Join(root, "etc/shoal/shoal.toml"), []byte(conf.String()), 0o644), //nolint:gosec // as packaged: it names a secret, and holds none
 		os.WriteFile(filepath.Join(root, "etc/shoal/config.template.toml"), []byte(m.Template), 0o600),
 		os.WriteFile(filepath.Join(root, "etc/shoal/token"), []byte(m.Token+"\n"), 0o600))
 }
