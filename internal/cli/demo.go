@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -55,6 +56,8 @@ func (c *call) demo(ctx context.Context, o demo.Options, keep, asJSON bool) erro
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // its terminal is gone
 	defer stop()
 	c.show(&o, asJSON)
+	defer survivePipes()()
+	o.Progress = audience{o.Progress, stop}
 	var kept error
 	if keep {
 		o.Keep = func(s demo.Summary) { kept = c.summarise(s, asJSON) }
@@ -100,6 +103,31 @@ func (c *call) show(o *demo.Options, asJSON bool) {
 	if f, ok := to.(*os.File); ok {
 		o.Width = func() int { return terminalWidth(f) }
 	}
+}
+
+// survivePipes has writing to a pipe that nobody reads fail, where the runtime
+// would have the program die and leave the demo's files: nobody may read the
+// picture to its end (shoal demo | head). The signal itself says nothing, it comes
+// for the emulated services' sockets too. It is caught, not ignored, since what
+// is ignored the instances' processes would inherit.
+func survivePipes() (restore func()) {
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGPIPE)
+	return func() { signal.Stop(caught) }
+}
+
+// audience is where the picture goes; when it is gone the show ends.
+type audience struct {
+	io.Writer
+	gone func()
+}
+
+func (a audience) Write(p []byte) (int, error) {
+	n, err := a.Writer.Write(p)
+	if err != nil {
+		a.gone()
+	}
+	return n, err
 }
 
 // terminalWidth is the terminal's width in columns, a usual one where it does

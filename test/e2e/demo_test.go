@@ -44,6 +44,16 @@ func (b *buffer) String() string {
 
 func startDemo(t *testing.T, more ...string) *demo {
 	t.Helper()
+	d := newDemo(t, more...)
+	if err := d.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// newDemo is one that has not begun.
+func newDemo(t *testing.T, more ...string) *demo {
+	t.Helper()
 	d := &demo{Cmd: exec.Command(program, append([]string{"demo", "--duration", "60s", "--json"}, more...)...), family: map[int]string{}}
 	tmp, err := os.MkdirTemp("", "e2e-") //nolint:usetesting // short: sockets' paths are bounded
 	if err != nil {
@@ -52,11 +62,10 @@ func startDemo(t *testing.T, more ...string) *demo {
 	d.tmp = tmp
 	d.Env = append(os.Environ(), "TMPDIR="+tmp)
 	d.Stdout, d.Stderr = &d.stdout, &d.stderr
-	if err := d.Start(); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
-		_ = d.Process.Kill() // nothing where it has ended
+		if d.Process != nil {
+			_ = d.Process.Kill() // nothing where it has ended
+		}
 		_ = os.RemoveAll(tmp)
 		if t.Failed() {
 			t.Logf("the demo said:\n%s%s", d.stdout.String(), d.stderr.String())
@@ -214,5 +223,30 @@ func TestDemoInterrupt(t *testing.T) {
 	if d.stdout.String() != "" {
 		t.Errorf("an interrupted demo prints %q on stdout, want nothing", d.stdout.String())
 	}
+	d.leavesNothing(t)
+}
+
+// TestDemoUnread: nobody reads the picture to its end, as in shoal demo | head.
+func TestDemoUnread(t *testing.T) {
+	t.Parallel()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer write.Close()
+	d := newDemo(t, "--json=false")
+	d.Stdout = write
+	if err := d.Start(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "instances that run jobs", func() bool { return len(processes("TMPDIR="+d.tmp+"/shoal-demo-")) > 8 })
+	d.look()
+	if err := read.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if code := d.end(t); code != 1 {
+		t.Errorf("a demo that nobody looks at exits with %d, want 1", code)
+	}
+	mentions(t, d.stderr.String(), "interrupted; everything is cleaned up")
 	d.leavesNothing(t)
 }
