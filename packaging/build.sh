@@ -23,6 +23,13 @@ go run ./packaging/generate -o "$STAGE" -version "$PACKAGE_VERSION" -time "$SOUR
 # somebody's clone.
 cp -r deploy/ansible "$STAGE/ansible"
 mv "$STAGE/ansible/units" "$STAGE/playbook-units"
+cp -r deploy/image "$STAGE/image"
+mkdir "$STAGE/docs"
+cp -r docs/*.md docs/traces "$STAGE/docs"
+# Links between documents are those of a clone, where the folders lie otherwise.
+sed -i -e 's|](\.\./deploy/|](../../shoal/|g' -e 's|](\.\./packaging/shoal\.toml|](examples/shoal.toml|g' \
+	-e 's|docs/traces/|/usr/share/doc/shoal/traces/|g' "$STAGE"/docs/*.md
+find "$STAGE/ansible" "$STAGE/image" -name '*.md' -exec sed -i -E 's#\]\(((\.\./)+)docs/#](\1doc/shoal/#g' {} +
 find "$STAGE/ansible" \( -name '.*' -o -name tests -o -name molecule \) -prune -exec rm -rf {} +
 chmod -R u=rwX,go=rX "$STAGE"
 find "$STAGE" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os/exec"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -106,6 +107,7 @@ func TestDebsContainWhatIsPromised(t *testing.T) {
 				t.Errorf("%s: %s has mode %o, want %o", arch, name, f.mode.Perm(), want)
 			}
 		}
+		checkLinks(t, files)
 		checkBinary(t, arch, files["/usr/bin/shoal"].text, files["/usr/share/doc/shoal/third-party-licenses.txt"].text)
 		conffiles := strings.Fields(output(t, "dpkg-deb", "--info", deb, "conffiles"))
 		if want := []string{"/etc/needrestart/conf.d/shoal.conf", "/etc/shoal/shoal.toml"}; !slices.Equal(conffiles, want) {
@@ -120,6 +122,32 @@ func wantMode(name string, f entry) fs.FileMode {
 		return 0o755
 	}
 	return 0o644
+}
+
+var link = regexp.MustCompile(`\]\(([^)\s#]+)`)
+
+// checkLinks: what a document links to is in the package, where it says.
+func checkLinks(t *testing.T, files map[string]entry) {
+	t.Helper()
+	seen := 0
+	for name, f := range files {
+		if path.Ext(name) != ".md" {
+			continue
+		}
+		for _, m := range link.FindAllSubmatch(f.text, -1) {
+			to := string(m[1])
+			if strings.Contains(to, "://") {
+				continue
+			}
+			seen++
+			if _, ok := files[path.Join(path.Dir(name), to)]; !ok {
+				t.Errorf("%s links to %s, which the package does not bring", name, to)
+			}
+		}
+	}
+	if seen < 20 {
+		t.Errorf("the packaged documents link %d times: this test reads nothing", seen)
+	}
 }
 
 // checkBinary: the right machine, no libraries, nothing of the makers of pages,
