@@ -44,13 +44,13 @@ var (
 	tags = kind[[]string]{
 		allowed: `a list of tags such as ["linux", "docker"], none empty, twice or with a comma`,
 		from:    asList, parse: parseList, check: checkTags,
-		value: func(l []string) any { return slices.Concat([]string{}, l) },
+		value: listed,
 		zero:  func(l []string) bool { return len(l) == 0 },
 	}
 	groups = kind[[]string]{
 		allowed: `a list of names such as ["ci", "ci-arm"], each on one line of at most 255 bytes, none empty or twice`,
 		from:    asList, parse: parseList, check: checkGroups,
-		value: func(l []string) any { return slices.Concat([]string{}, l) },
+		value: listed,
 		zero:  func(l []string) bool { return len(l) == 0 },
 	}
 	optionalSecret = func() kind[Secret] {
@@ -72,6 +72,9 @@ var (
 		return gotIf(!filepath.IsAbs(s) || strings.ContainsFunc(s, unicode.IsControl), s)
 	})
 )
+
+// listed is a copy of a list that is never nil: an empty one is [] in JSON.
+func listed(l []string) any { return append([]string{}, l...) }
 
 // text is a kind for strings.
 func text(allowed string, check func(string) string) kind[string] {
