@@ -32,7 +32,7 @@ the configuration file, or a variable of the environment. Secrets are shown as
 references, never resolved.`,
 		Example: `  shoal config show
   shoal config show --json | jq -r '.values[] | select(.origin != "default") | .key'
-  shoal config show --defaults > /etc/shoal/shoal.toml`,
+  shoal config show --defaults > ./shoal.toml`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if defaults {
