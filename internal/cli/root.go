@@ -73,7 +73,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return usage(fmt.Sprintf("%q shows its flags", cmd.CommandPath()+" --help"), "%s takes no arguments; got %q", cmd.CommandPath(), args[0])
+	return usage(fmt.Sprintf("%q shows its flags", cmd.CommandPath()+" --help"), "%s takes no arguments; got %q", strings.TrimPrefix(cmd.CommandPath(), "shoal "), args[0])
 }
 
 // unknownCommand is what a command that only groups others does: alone it
