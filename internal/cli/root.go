@@ -43,6 +43,8 @@ wait, leaves when it is idle, and goes away without losing a job.`,
 	root.AddCommand(c.reapCommand())
 	root.AddCommand(c.configCommand(), c.versionCommand(), c.demoCommand(), c.simulateCommand())
 	group(root)
+	strictHelp(root)
+	versionFlag(root)
 	c.noteStart(root)
 	return root
 }

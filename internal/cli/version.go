@@ -34,12 +34,21 @@ func (c *call) versionCommand() *cobra.Command {
 			if asJSON {
 				return c.printJSON(b)
 			}
-			_, err := fmt.Fprintf(c.Stdout, "shoal %s\n%s %s\n", b.title(), b.Go, b.Platform)
+			_, err := fmt.Fprint(c.Stdout, b.text())
 			return err
 		},
 	}
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+// versionFlag gives the program the --version that people try first. cobra would
+// give it -v for short, which elsewhere is for verbose.
+func versionFlag(root *cobra.Command) {
+	b := thisBuild()
+	root.Version = b.title()
+	root.Flags().Bool("version", false, "print the version")
+	root.SetVersionTemplate(b.text())
 }
 
 // thisBuild asks the binary itself.
@@ -74,3 +83,6 @@ func (b build) title() string {
 	}
 	return fmt.Sprintf("%s (commit %.12s%s)", b.Version, b.Commit, mark)
 }
+
+// text is what a person gets.
+func (b build) text() string { return fmt.Sprintf("shoal %s\n%s %s\n", b.title(), b.Go, b.Platform) }
