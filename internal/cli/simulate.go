@@ -80,6 +80,10 @@ seeds; jobs lost are their sum.`,
 	flags.Float64Var(&f.APIRate, "api-rate", 0, "calls a second that Auto Scaling answers before it throttles (default: any number)")
 	flags.IntVar(&f.seeds, "seeds", 5, "how often each policy is played, with other dice")
 	jsonFlag(cmd, &f.asJSON)
+	err := cmd.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions(capacity.Names(), cobra.ShellCompDirectiveNoFileComp))
+	if err != nil {
+		panic(err) // there is no such flag
+	}
 	return cmd
 }
 
