@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,7 @@ func (o options) writePages(cmd *cobra.Command) error {
 	cmd.DisableAutoGenTag = true // it has today's date in it
 	name := strings.ReplaceAll(cmd.CommandPath(), " ", "-")
 	var page bytes.Buffer
-	header := doc.GenManHeader{Section: "1", Date: &o.made, Source: "shoal " + o.version, Manual: "Shoal"}
+	header := doc.GenManHeader{Section: "1", Date: &o.made, Source: footer(o.version), Manual: "Shoal"}
 	if err := doc.GenMan(cmd, &header, &page); err != nil {
 		return fmt.Errorf("write the page of %s: %w", name, err)
 	}
@@ -41,3 +42,11 @@ func (o options) writePages(cmd *cobra.Command) error {
 	}
 	return nil
 }
+
+// commit is what packaging/version.sh appends to a version for a build between
+// two releases.
+var commit = regexp.MustCompile(`\.g?[0-9a-f]{7,40}(\+dirty)?$`)
+
+// footer is the version without the commit: with it the line at a page's foot
+// would run into its date. "shoal version" tells it whole.
+func footer(version string) string { return "shoal " + commit.ReplaceAllString(version, "") }
