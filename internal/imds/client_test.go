@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -167,6 +170,38 @@ func TestUnreachableIsUnknown(t *testing.T) {
 		t.Errorf("got %v, want the reason", err)
 	}
 }
+
+// Off EC2, or where the way to the service is cut, the error says what to look at.
+func TestNoWaySaysWhatToLookAt(t *testing.T) {
+	dial := func(err error) error {
+		return &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", err)}
+	}
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{dial(syscall.ENETUNREACH), "a route to the metadata service; only EC2 instances have it"},
+		{dial(syscall.EHOSTUNREACH), "a route to the metadata service; only EC2 instances have it"},
+		{dial(syscall.ECONNREFUSED), "AWS_EC2_METADATA_SERVICE_ENDPOINT does not lead elsewhere; only EC2 instances have it"},
+		{&net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded}, "hop limit is 2 where this is a container; only EC2 instances have it"},
+		{context.DeadlineExceeded, "hop limit is 2 where this is a container; only EC2 instances have it"},
+		{io.ErrUnexpectedEOF, ""},
+	} {
+		c, err := New(Options{HTTPClient: &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) { return nil, tt.err })}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.TargetState(t.Context())
+		f := fleet.AsFailure("", err)
+		if f == nil || f.Kind != fleet.Temporary || !strings.HasSuffix(f.Mend, tt.want) || (f.Mend == "") != (tt.want == "") || strings.Contains(f.Message, "ec2imds") {
+			t.Errorf("%v: got %v, want %q", tt.err, err, tt.want)
+		}
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestDisabledSaysHowToMend(t *testing.T) {
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")

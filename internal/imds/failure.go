@@ -1,9 +1,13 @@
 package imds
 
 import (
+	"context"
 	"errors"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
+	"syscall"
 	"unicode"
 
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -28,10 +32,9 @@ func isNone(err error) bool {
 
 // unknown is the failure of a reading: whatever the cause, try again.
 func unknown(what string, err error) *fleet.Failure {
-	message := cause(err)
 	return &fleet.Failure{
 		Kind: fleet.Temporary, Op: "read " + what + " from the instance metadata",
-		Message: message, Mend: mend(message), Err: err,
+		Message: cause(err), Mend: mend(err.Error()), Err: err,
 	}
 }
 
@@ -43,6 +46,9 @@ func cause(err error) string {
 		s = sent.Err.Error()
 	}
 	s = strings.TrimPrefix(s, "operation error ec2imds: ")
+	if _, sent, ok := strings.Cut(s, "request send failed, "); ok { // for the token
+		s = sent
+	}
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '
@@ -55,13 +61,39 @@ func cause(err error) string {
 	return s
 }
 
-func mend(message string) string {
+func mend(said string) string {
 	switch {
-	case strings.Contains(message, "AWS_EC2_METADATA_DISABLED"):
+	case strings.Contains(said, "AWS_EC2_METADATA_DISABLED"):
 		return "unset AWS_EC2_METADATA_DISABLED: Shoal runs by the instance metadata"
-	case strings.Contains(message, "failed to get API token") &&
-		(strings.Contains(message, "StatusCode: 403") || strings.Contains(message, "StatusCode: 404")):
+	case strings.Contains(said, "failed to get API token") &&
+		(strings.Contains(said, "StatusCode: 403") || strings.Contains(said, "StatusCode: 404")):
 		return "enable the instance metadata service (IMDSv2) in the launch template"
 	}
+	for _, w := range ways {
+		if slices.ContainsFunc(w.signs, func(sign string) bool { return strings.Contains(said, sign) }) {
+			return w.mend + "; only EC2 instances have it"
+		}
+	}
 	return ""
+}
+
+// ways are what may be in the way to the service, by what is said of it: the SDK
+// keeps no more than the text of what failed for the token. Off EC2 the same is
+// seen.
+var ways = []struct {
+	signs []string
+	mend  string
+}{
+	{
+		[]string{syscall.ENETUNREACH.Error(), syscall.EHOSTUNREACH.Error()},
+		"see that there is a route to the metadata service",
+	},
+	{
+		[]string{syscall.ECONNREFUSED.Error()},
+		"see that no firewall refuses the metadata service, and that AWS_EC2_METADATA_SERVICE_ENDPOINT does not lead elsewhere",
+	},
+	{
+		[]string{os.ErrDeadlineExceeded.Error(), context.DeadlineExceeded.Error(), "Client.Timeout exceeded"},
+		"see that no firewall is in the way to the metadata service, and that the launch template's hop limit is 2 where this is a container",
+	},
 }
