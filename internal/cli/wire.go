@@ -4,12 +4,14 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/shoal-ci/shoal/internal/agent"
 	"github.com/shoal-ci/shoal/internal/autoscaling"
 	"github.com/shoal-ci/shoal/internal/config"
+	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/gitlab"
 	"github.com/shoal-ci/shoal/internal/imds"
 	"github.com/shoal-ci/shoal/internal/reap"
@@ -97,7 +99,18 @@ func (w *wiring) region(ctx context.Context, files *agent.Files) (string, error)
 		return who.Identity.Region, nil
 	}
 	id, err := w.metadata.Identity(ctx)
-	return id.Region, err
+	if err != nil {
+		return "", noRegion(err)
+	}
+	return id.Region, nil
+}
+
+// noRegion says what the metadata's own failure cannot: elsewhere than on EC2,
+// where the reaper may be, the region is set.
+func noRegion(err error) error {
+	f := *fleet.AsFailure("read the region from the instance metadata", err)
+	f.Mend = strings.TrimSuffix("off EC2 set AWS_REGION; on an instance "+f.Mend, "; on an instance ")
+	return &f
 }
 
 // notify tells systemd. What it does not take is no reason to stop.
