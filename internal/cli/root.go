@@ -45,6 +45,7 @@ wait, leaves when it is idle, and goes away without losing a job.`,
 	group(root)
 	strictHelp(root)
 	versionFlag(root)
+	tellExitCodes(root)
 	c.noteStart(root)
 	return root
 }
