@@ -40,11 +40,13 @@ references, never resolved.`,
 				return err
 			}
 			l, err := c.load()
-			if err != nil {
+			switch {
+			case err != nil && asJSON:
+				return errors.Join(c.printRefused(err), err)
+			case err != nil:
 				return err
-			}
-			if asJSON {
-				return c.printJSON(shownConfig{l.Path, l.Values()})
+			case asJSON:
+				return c.printJSON(shownConfig{File: l.Path, Values: l.Values()})
 			}
 			return c.printValues(l)
 		},
@@ -57,8 +59,16 @@ references, never resolved.`,
 
 // shownConfig is config show's object.
 type shownConfig struct {
-	File   string         `json:"file"` // empty when everything is from the environment
-	Values []config.Value `json:"values"`
+	File     string         `json:"file"`   // empty when everything is from the environment
+	Values   []config.Value `json:"values"` // none where there are problems: nothing is in force
+	Problems []string       `json:"problems,omitempty"`
+}
+
+func (c *call) printRefused(err error) error {
+	var problems config.Problems
+	errors.As(err, &problems)
+	l, _ := config.LoadAnyway(config.Source{Path: c.config, Environ: c.Environ})
+	return c.printJSON(shownConfig{File: l.Path, Values: []config.Value{}, Problems: lines(problems)})
 }
 
 func (c *call) printValues(l *config.Loaded) error {

@@ -49,7 +49,9 @@ the instances.`,
   shoal reap --every 5m                 as a service: reap.token, reap.groups
   shoal reap --json | jq '.found[] | select(.done)'`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.reap(cmd, f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.refused("reap", f.asJSON, c.reap(cmd, f), func(r result) any { return reapResult{r, f.dryRun, leftovers(nil)} })
+		},
 	}
 	jsonFlag(cmd, &f.asJSON)
 	cmd.Flags().StringArrayVar(&f.groups, "group", nil, "Auto Scaling group, may be repeated (default reap.groups, else group.name)")

@@ -36,19 +36,25 @@ func verbCommand[S life.Machine[S]](c *call, v verb, machine func(config.Config)
 		Example: v.example,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			l, err := c.loadFor(v)
-			if err != nil {
-				return err
-			}
-			m, err := machine(l.Config)
-			if err != nil {
-				return err
-			}
-			return drive(cmd, c, v, l, m, asJSON)
+			err := live(cmd, c, v, machine, asJSON)
+			return c.refused(v.name, asJSON, err, func(r result) any { return r })
 		},
 	}
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+// live makes a verb's machine and runs it.
+func live[S life.Machine[S]](cmd *cobra.Command, c *call, v verb, machine func(config.Config) (S, error), asJSON bool) error {
+	l, err := c.loadFor(v)
+	if err != nil {
+		return err
+	}
+	m, err := machine(l.Config)
+	if err != nil {
+		return err
+	}
+	return drive(cmd, c, v, l, m, asJSON)
 }
 
 // loadFor loads the configuration for a verb. For one that goes on regardless, what
