@@ -7,11 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"os/user"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/shoal-ci/shoal/internal/config"
 	"github.com/shoal-ci/shoal/internal/fleet"
@@ -69,26 +66,6 @@ func (f *findings) judge(key string, at config.Origin, err error) {
 	f.problems = append(f.problems, config.Problem{Key: key, Origin: at, Text: text})
 }
 
-// file looks whether scale-up can read the configuration.
-func (f *findings) file(path string) {
-	if path == "" {
-		return // all is in the environment
-	}
-	if info, err := os.Stat(path); err == nil && !openToShoal(info) {
-		f.warn("", config.Origin{File: path}, fmt.Sprintf("the user shoal may not read it (mode %04o), and scale-up runs as that: chmod 644 it; it names secrets, and holds none", info.Mode().Perm()))
-	}
-}
-
-// openToShoal tells whether everyone may read a file, or the group shoal.
-func openToShoal(info fs.FileInfo) bool {
-	if info.Mode()&0o004 != 0 {
-		return true
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	group, err := user.LookupGroup("shoal")
-	return ok && err == nil && info.Mode()&0o040 != 0 && group.Gid == strconv.FormatUint(uint64(stat.Gid), 10)
-}
-
 // credentialsDir is where systemd keeps a running unit's credentials. They are
 // not there for anyone else, so their absence says nothing.
 const credentialsDir = "/run/credentials/"
@@ -100,8 +77,10 @@ func (f *findings) token(ctx context.Context, l *config.Loaded) {
 	if err != nil || ref.Source != fleet.SecretFile || strings.HasPrefix(ref.Name, credentialsDir) {
 		return
 	}
+	at := l.Where("gitlab.token")
+	f.place("gitlab.token", at, ref.Name)
 	if _, err := secret.New(secret.Options{}).Resolve(ctx, ref.String()); err != nil {
-		f.judge("gitlab.token", l.Where("gitlab.token"), err)
+		f.judge("gitlab.token", at, err)
 	}
 }
 
@@ -109,8 +88,10 @@ func (f *findings) certificates(l *config.Loaded) {
 	if l.GitLab.CAFile == "" {
 		return
 	}
+	at := l.Where("gitlab.ca_file")
+	f.place("gitlab.ca_file", at, l.GitLab.CAFile)
 	if _, err := os.Stat(l.GitLab.CAFile); err != nil {
-		f.judge("gitlab.ca_file", l.Where("gitlab.ca_file"), err)
+		f.judge("gitlab.ca_file", at, err)
 	}
 }
 
@@ -120,6 +101,7 @@ func (f *findings) template(ctx context.Context, l *config.Loaded) {
 	local := runner.New(runnerOptions(l))
 	defer local.Close()
 	at := config.Origin{File: l.Runner.Template}
+	f.place("runner.template", l.Where("runner.template"), l.Runner.Template)
 	if _, err := local.Sections(ctx); err != nil {
 		f.judge("", at, err)
 		return
