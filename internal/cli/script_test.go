@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -10,6 +11,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if line := os.Getenv(asNobody); line != "" {
+		os.Exit(Main(strings.Fields(line)))
+	}
 	testscript.Main(leakChecked{m}, map[string]func(){
 		"shoal": func() { os.Exit(Main(os.Args)) },
 	})

@@ -19,6 +19,7 @@ type verb struct {
 	long    string
 	example string
 	daemon  bool // runs for as long as the instance
+	asRoot  bool // by who may write where Shoal keeps its files
 	// goesOn takes the mistakes that the configuration has and tells whether the
 	// verb goes on with the defaults, to say them itself; nil is never.
 	goesOn func(mistakes error) bool
@@ -53,6 +54,11 @@ func live[S life.Machine[S]](cmd *cobra.Command, c *call, v verb, machine func(c
 	m, err := machine(l.Config)
 	if err != nil {
 		return err
+	}
+	if v.asRoot {
+		if err := checkWritable(v.name, l.Dirs); err != nil {
+			return err
+		}
 	}
 	return drive(cmd, c, v, l, m, asJSON)
 }
