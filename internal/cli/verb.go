@@ -1,13 +1,16 @@
 package cli
 
 import (
+	"errors"
 	"log/slog"
+	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/shoal-ci/shoal/internal/agent"
 	"github.com/shoal-ci/shoal/internal/config"
 	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/imds"
 	"github.com/shoal-ci/shoal/internal/life"
 	"github.com/shoal-ci/shoal/internal/systemd"
 )
@@ -67,12 +70,19 @@ func live[S life.Machine[S]](cmd *cobra.Command, c *call, v verb, machine func(c
 // it asks of GitLab goes where this instance is registered.
 func (c *call) loadFor(v verb) (*config.Loaded, error) {
 	l, err := c.load()
-	if err == nil || v.goesOn == nil {
+	if v.goesOn == nil {
 		return l, err
 	}
+	_, variable := imds.New(imds.Options{})
+	if err == nil && variable == nil {
+		return l, nil
+	}
 	anyway, mistakes := config.LoadAnyway(config.Source{Path: c.config, Environ: c.Environ})
-	if !v.goesOn(mistakes) {
+	if !v.goesOn(errors.Join(mistakes, variable)) {
 		return l, err
+	}
+	if variable != nil { // the clients take what it is without it
+		_ = os.Unsetenv(imds.ModeVariable)
 	}
 	l = anyway
 	files := &agent.Files{StateDir: l.Dirs.State, RunDir: l.Dirs.Run}

@@ -68,14 +68,17 @@ type Client struct {
 	http *http.Client
 }
 
-// New returns a client; it makes no request. It fails where
-// AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE has no known value.
+// ModeVariable tells by which version of IP the service is asked.
+const ModeVariable = "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE"
+
+// New returns a client; it makes no request. It fails where ModeVariable has no
+// known value.
 func New(o Options) (*Client, error) {
 	var mode sdk.EndpointModeState
-	if err := mode.SetFromString(os.Getenv("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE")); err != nil {
+	if err := mode.SetFromString(os.Getenv(ModeVariable)); err != nil {
 		return nil, &fleet.Failure{
 			Kind: fleet.Invalid, Op: "prepare the metadata client", Message: err.Error(), Err: err,
-			Mend: "set AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE to IPv4 or IPv6, or unset it",
+			Mend: "set " + ModeVariable + " to IPv4 or IPv6, or unset it",
 		}
 	}
 	hc := httpClient(o.HTTPClient)
