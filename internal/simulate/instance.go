@@ -69,6 +69,7 @@ func (i *instance) boot() {
 	}
 	i.up, i.down = true, fleet.NotGoingDown
 	i.boots++
+	i.workedAt = max(i.workedAt, i.l.at) // monitor counts anew: a boot may have mended it
 	i.l.line(i.l.at, "i%02d boots (%d)", i.number, i.boots)
 	i.comesTo(Boot)
 	boot := i.boots
