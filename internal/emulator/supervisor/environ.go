@@ -38,8 +38,8 @@ func (s *Supervisor) lookUp(name string) (string, error) {
 	return "", fmt.Errorf("find program %s: on none of %s", filepath.Base(name), strings.Join(s.options.Path, ":"))
 }
 
-// environment is what the unit's processes see.
-func (svc *service) environment(notify string) ([]string, error) {
+// environment is what the unit's processes see; more is what systemd tells this one.
+func (svc *service) environment(more ...string) ([]string, error) {
 	s := svc.sup
 	env := append(s.baseEnviron(), s.options.Env...)
 	for _, v := range svc.unit.environment {
@@ -50,15 +50,13 @@ func (svc *service) environment(notify string) ([]string, error) {
 		env = append(env, name+"="+s.path(value))
 	}
 	for _, f := range svc.unit.environmentFiles {
-		more, err := s.environmentFile(f)
+		read, err := s.environmentFile(f)
 		if err != nil {
 			return nil, err
 		}
-		env = append(env, more...)
+		env = append(env, read...)
 	}
-	if notify != "" {
-		env = append(env, "NOTIFY_SOCKET="+notify)
-	}
+	env = append(env, more...)
 	// Last, so that nothing above hides a process from Kill.
 	return append(env, instanceVariable+"="+s.options.Instance, unitVariable+"="+svc.unit.name), nil
 }

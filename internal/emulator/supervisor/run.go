@@ -28,7 +28,7 @@ func (svc *service) runOnce(a *activation) ending {
 		return e
 	}
 	svc.setState("deactivating", "stop-post")
-	e = svc.stopSequence(svc.unit.stopPost, e)
+	e = svc.stopSequence(svc.unit.stopPost, e, "SERVICE_RESULT="+svc.unit.resultOf(e))
 	svc.clear()
 	return e
 }
@@ -75,7 +75,7 @@ func (svc *service) remain(a *activation) ending {
 // sequence runs commands one after the other, until one fails.
 func (svc *service) sequence(a *activation, commands []command, deadline *deadline) ending {
 	for _, c := range commands {
-		p, err := svc.spawn(c, "")
+		p, err := svc.spawn(c)
 		if err != nil {
 			return svc.notStarted(err)
 		}
@@ -108,17 +108,17 @@ func (svc *service) await(a *activation, p *process, deadline *deadline) ending 
 // runMain runs the one main process of a service.
 func (svc *service) runMain(a *activation, deadline *deadline) ending {
 	var n *notifySocket
-	address := ""
+	var told []string
 	if svc.unit.kind == "notify" {
 		var err error
 		if n, err = svc.listenNotify(); err != nil {
 			return svc.notStarted(err)
 		}
 		defer n.close()
-		address = n.address
+		told = append(told, "NOTIFY_SOCKET="+n.address)
 	}
 	svc.setState("activating", "start")
-	p, err := svc.spawn(svc.unit.start[0], address)
+	p, err := svc.spawn(svc.unit.start[0], told...)
 	if err != nil {
 		return svc.notStarted(err)
 	}
@@ -189,11 +189,11 @@ func (svc *service) stopMain(p *process) ending {
 // stopSequence runs commands of the stop phase one after the other, bounded by
 // TimeoutStopSec=, until one fails. Its failure is the unit's, unless that had
 // failed before. A stop does not cut it short: it is part of stopping.
-func (svc *service) stopSequence(commands []command, before ending) ending {
+func (svc *service) stopSequence(commands []command, before ending, told ...string) ending {
 	deadline := newDeadline(svc.unit.timeoutStop)
 	defer deadline.stop()
 	for _, c := range commands {
-		e := svc.stopCommand(c, deadline)
+		e := svc.stopCommand(c, deadline, told...)
 		if svc.unit.clean(e) || c.mayFail {
 			continue
 		}
@@ -205,8 +205,8 @@ func (svc *service) stopSequence(commands []command, before ending) ending {
 	return before
 }
 
-func (svc *service) stopCommand(c command, deadline *deadline) ending {
-	p, err := svc.spawn(c, "")
+func (svc *service) stopCommand(c command, deadline *deadline, told ...string) ending {
+	p, err := svc.spawn(c, told...)
 	if err != nil {
 		return svc.notStarted(err)
 	}
@@ -297,14 +297,14 @@ func (svc *service) notStarted(err error) ending {
 	return ending{code: execFailed}
 }
 
-// spawn starts a command with the unit's environment.
-func (svc *service) spawn(c command, notify string) (*process, error) {
+// spawn starts a command with the unit's environment, and what systemd tells it more.
+func (svc *service) spawn(c command, told ...string) (*process, error) {
 	s := svc.sup
 	program, err := s.lookUp(c.argv[0])
 	if err != nil {
 		return nil, err
 	}
-	env, err := svc.environment(notify)
+	env, err := svc.environment(told...)
 	if err != nil {
 		return nil, err
 	}

@@ -33,13 +33,15 @@ func TestExecStop(t *testing.T) {
 		{"a failure does not, but what comes after all", "ExecStop=/usr/bin/stop\nExecStopPost=/usr/bin/post", note + "exit 4", false, "main post", "failed", 0},
 		{"its failure is the unit's", "ExecStop=/usr/bin/bad\nExecStop=/usr/bin/stop", note, false, "main bad", "failed", 0},
 		{"but for a dash", "ExecStop=-/usr/bin/bad\nExecStop=/usr/bin/stop", note, false, "main bad stop", "inactive", 1},
+		{"what comes after is told", "ExecStop=/usr/bin/dies\nExecStopPost=/bin/sh -c 'case $$SERVICE_RESULT in signal) exec post;; esac'", untilTerm, true, "main post", "failed", 0},
+		{"that nothing was, too", "ExecStop=/usr/bin/stop\nExecStopPost=/bin/sh -c 'case $$SERVICE_RESULT in signal) exec post;; esac'", untilTerm, true, "stop main", "inactive", 1},
 		{"a stop's too", "ExecStopPost=/usr/bin/bad", untilTerm, true, "main bad", "failed", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			i := boot(t, map[string]string{
 				"a.service": stopping + c.unit + "\n", "b.service": "[Service]\nType=oneshot\nExecStart=/usr/bin/then\n",
-				"main": c.main, "stop": note, "post": note, "bad": note + "exit 1", "then": `echo x >> "$OUT/b"`,
+				"main": c.main, "stop": note, "post": note, "bad": note + "exit 1", "dies": "kill -9 $$", "then": `echo x >> "$OUT/b"`,
 			})
 			must(t, i.Start(within(t), "a"))
 			if c.stop {

@@ -302,14 +302,16 @@ func timeSpan(s string) (time.Duration, error) {
 	return total, nil
 }
 
-// splitWords splits a command line the way systemd does: quotes group, and a
-// specifier it would replace is refused rather than passed on as it stands.
+// splitWords splits a command line the way systemd does: quotes group, "$$" is a
+// dollar, and a specifier or variable it would replace is refused rather than passed
+// on as it stands.
 func splitWords(s string) ([]string, error) {
+	const dollar = '\x00' // in no unit file
 	var words []string
 	var word strings.Builder
 	var quote rune
 	open := false
-	for _, r := range s {
+	for _, r := range strings.ReplaceAll(s, "$$", string(dollar)) {
 		switch {
 		case quote != 0 && r == quote:
 			quote = 0
@@ -338,7 +340,7 @@ func splitWords(s string) ([]string, error) {
 		if strings.Contains(plain, "%") {
 			return nil, fmt.Errorf("%q: specifiers are not supported", w)
 		}
-		words[i] = strings.ReplaceAll(w, "%%", "%")
+		words[i] = strings.NewReplacer("%%", "%", string(dollar), "$").Replace(w)
 	}
 	return words, nil
 }
