@@ -10,7 +10,7 @@ import (
 var want = map[string][]string{
 	"runner-init.service": {
 		"Type=oneshot", "ExecStart=/usr/bin/shoal init", "Wants=network-online.target", "Wants=runner-shutdown.service", "After=network-online.target nss-lookup.target time-sync.target",
-		"After=docker.service containerd.service podman.socket", "Restart=on-failure", "RestartSec=10", "RestartPreventExitStatus=2 3",
+		"After=runner-shutdown.service", "Wants=runner-jobs.target", "After=runner-jobs.target", "!docker", "Restart=on-failure", "RestartSec=10", "RestartPreventExitStatus=2 3",
 		"StartLimitIntervalSec=0", "TimeoutStartSec=infinity", "WantedBy=multi-user.target", "LoadCredential=gitlab-token", "!RemainAfterExit",
 		// A circle at boot: that target comes after multi-user.target.
 		"!cloud-init.target",
@@ -22,13 +22,15 @@ var want = map[string][]string{
 	"lifecycle-check.service": {
 		"Type=notify", "NotifyAccess=main", "WatchdogSec=60", "ExecStart=/usr/bin/shoal lifecycle-check", "OnSuccess=unreg-runner.service", "OnSuccessJobMode=replace",
 		"Restart=on-failure", "RestartPreventExitStatus=2 3", "StartLimitIntervalSec=0", "WantedBy=multi-user.target", "!runner-init",
-		"After=network.target network-online.target nss-lookup.target", "Wants=runner-shutdown.service", "!After=gitlab", "!Before=",
+		"After=network.target network-online.target nss-lookup.target", "Wants=runner-shutdown.service runner-jobs.target", "!After=gitlab", "!Before=",
 	},
 	"runner-shutdown.service": {
 		"Type=oneshot", "RemainAfterExit=yes", "ExecStop=-/usr/bin/shoal unregister --shutdown", "TimeoutStopSec=29min",
-		"After=network.target network-online.target nss-lookup.target", "After=docker.service containerd.service podman.socket podman.service", "!After=gitlab", "!Before=", "!WantedBy=",
+		// A docker that takes its time at boot must not keep this from being active.
+		"After=network.target network-online.target nss-lookup.target", "!docker", "!podman", "!runner-jobs", "!After=gitlab", "!Before=", "!WantedBy=",
 	},
-	"scale-up.service": {"Type=exec", "ExecStart=/usr/bin/shoal scale-up", "Restart=on-failure", "RestartPreventExitStatus=2 3", "StartLimitIntervalSec=0", "!WantedBy"},
+	"runner-jobs.target": {"After=docker.service containerd.service podman.socket podman.service", "!Wants=", "!Requires=", "!DefaultDependencies", "!Before="},
+	"scale-up.service":   {"Type=exec", "ExecStart=/usr/bin/shoal scale-up", "Restart=on-failure", "RestartPreventExitStatus=2 3", "StartLimitIntervalSec=0", "!WantedBy"},
 	"unreg-runner.service": {
 		"Type=oneshot", "ExecStart=/usr/bin/shoal unregister", "ConditionPathExists=/run/shoal/notice.json", "TimeoutStartSec=infinity",
 		"Restart=on-failure", "RestartPreventExitStatus=2 3", "StartLimitIntervalSec=0",
@@ -41,11 +43,11 @@ var want = map[string][]string{
 		"StartLimitIntervalSec=0", "WantedBy=multi-user.target", "User=shoal", "LoadCredential=gitlab-token", "!ReadWritePaths", "!runner-init", "!gitlab-runner.service",
 	},
 	"gitlab-runner.service.d/shoal.conf": {
-		"KillSignal=SIGQUIT", "KillMode=mixed", "TimeoutStopSec=infinity", "ConditionPathExists=/run/shoal/registered", "!Restart=",
+		"KillSignal=SIGQUIT", "KillMode=mixed", "TimeoutStopSec=infinity", "ConditionPathExists=/run/shoal/registered", "After=runner-jobs.target", "!Restart=",
 		// Started again in a drain: after a crash, or by a socket.
 		"!docker", "!containerd", "!podman", "!runner-shutdown", "!Wants=", "!Requires=",
 	},
-	"session-.scope.d/shoal.conf": {"Before=runner-shutdown.service", "!gitlab-runner.service"},
+	"session-.scope.d/shoal.conf": {"Before=runner-jobs.target", "!gitlab-runner.service"},
 	"tmpfiles.d/shoal.conf":       {"d /run/shoal 0755 root root -", "d /var/lib/shoal 0700 root root -", "d /etc/gitlab-runner - - - -"},
 }
 

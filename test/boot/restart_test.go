@@ -71,6 +71,7 @@ func upgrade(t *testing.T, m *instance) {
 	for _, unit := range daemons {
 		before[unit] = m.pid(unit)
 	}
+	since := m.show("runner-jobs.target", "ActiveEnterTimestampMonotonic")
 	state, err := m.run("sha256sum", "/var/lib/shoal/registration.json", "/etc/shoal/shoal.toml", "/etc/gitlab-runner/config.toml")
 	if err != nil {
 		t.Fatal(err)
@@ -80,6 +81,9 @@ func upgrade(t *testing.T, m *instance) {
 		if pid := m.pid(unit); pid == 0 || pid == before[unit] {
 			t.Errorf("the upgrade left process %d of %s, which was %d: want a new one", pid, unit, before[unit])
 		}
+	}
+	if now := m.show("runner-jobs.target", "ActiveEnterTimestampMonotonic"); now != since || since == "0" {
+		t.Errorf("runner-jobs.target is up since %s, was since %s: docker could have stopped in between", now, since)
 	}
 	now, err := m.run("sha256sum", "/var/lib/shoal/registration.json", "/etc/shoal/shoal.toml", "/etc/gitlab-runner/config.toml")
 	if err != nil || now != state {

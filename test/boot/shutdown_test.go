@@ -44,8 +44,8 @@ func TestReboot(t *testing.T) {
 	inOrder(t, m, "gitlab-runner.service Stopped gitlab-runner.service", "docker.service Stopping docker.service")
 	inOrder(t, m, "gitlab-runner.service Stopped gitlab-runner.service", "podman.service Stopping podman.service")
 	// GitLab's package enables its unit: it is passed over until init starts it.
-	atLastBoot(t, m, 2, "skipped because of an unmet condition check (ConditionPathExists=/run/shoal/registered)",
-		"docker.service Started docker.service", "gitlab-runner.service Started gitlab-runner.service")
+	atLastBoot(t, m, 2, "docker.service Started docker.service",
+		"skipped because of an unmet condition check (ConditionPathExists=/run/shoal/registered)", "gitlab-runner.service Started gitlab-runner.service")
 }
 
 // slowDocker has docker take some seconds to start from the next boot on.
@@ -118,6 +118,33 @@ func TestPowerOff(t *testing.T) {
 			inOrder(t, m, "gitlab-runner.service Stopped gitlab-runner.service", "docker.service Stopping docker.service")
 		})
 	}
+}
+
+// TestRescue: what stops everything but the machine lets the jobs end all the same.
+func TestRescue(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	m := f.up()
+	job := f.submit("sleep 8", "systemctl is-active docker")
+	f.untilJob(job, world.JobRunning)
+	if _, err := m.run("systemctl", "--no-block", "isolate", "rescue.target"); err != nil {
+		t.Fatal(err)
+	}
+	f.untilJob(job, world.JobSuccess)
+	f.until("docker to stop", func() bool { return m.show("docker.service", "ActiveState") == "inactive" })
+	inOrder(t, m, "gitlab-runner.service Stopped gitlab-runner.service", "docker.service Stopping docker.service")
+}
+
+// TestSlowAtBoot: nothing is registered before what a power-off needs is active, and
+// what jobs run in is up.
+func TestSlowAtBoot(t *testing.T) {
+	t.Parallel()
+	f := open(t, ownRunner, func(p *plan) {
+		p.files["etc/systemd/system/podman.service.d/slow.conf"] = "[Service]\nExecStartPre=/bin/sleep 6\n"
+	})
+	m := f.up()
+	inOrder(t, m, "runner-shutdown.service Finished runner-shutdown.service", "registered runner")
+	inOrder(t, m, "podman.service Started podman.service", "gitlab-runner.service Started gitlab-runner.service")
 }
 
 // TestPowerOffInTheMiddleOfADrain: what was being drained is unregistered all the

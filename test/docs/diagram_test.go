@@ -49,7 +49,8 @@ func drawn(t *testing.T) []edge {
 func TestDiagram(t *testing.T) {
 	want := map[edge]bool{}
 	conditions := map[string]bool{}
-	for unit, d := range units(t) {
+	all := units(t)
+	for unit, d := range all {
 		for _, file := range d["ConditionPathExists"] {
 			want[edge{file, "ConditionPathExists=", unit}] = true
 			conditions[file] = true
@@ -58,8 +59,8 @@ func TestDiagram(t *testing.T) {
 			want[edge{target, "WantedBy=", unit}] = true
 		}
 		for _, key := range []string{"OnSuccess", "OnFailure", "Wants", "Requires", "BindsTo", "PartOf"} {
-			for _, other := range d[key] {
-				if strings.HasSuffix(other, ".service") {
+			for other := range strings.FieldsSeq(d.all(key)) {
+				if strings.HasSuffix(other, ".service") || all[other] != nil {
 					want[edge{unit, key + "=", other}] = true
 				}
 			}

@@ -23,10 +23,10 @@ func units(t *testing.T) map[string]directives {
 	found := map[string]directives{}
 	err := fs.WalkDir(packaging.Units(), ".", func(name string, e fs.DirEntry, err error) error {
 		unit := strings.TrimSuffix(path.Dir(name), ".d")
-		if path.Ext(name) == ".service" {
+		if ours(name) {
 			unit = name
 		}
-		if err != nil || e.IsDir() || path.Ext(unit) != ".service" {
+		if err != nil || e.IsDir() || !ours(unit) {
 			return err
 		}
 		text, err := fs.ReadFile(packaging.Units(), name)
@@ -37,6 +37,11 @@ func units(t *testing.T) map[string]directives {
 		t.Fatal(err)
 	}
 	return found
+}
+
+// ours tells by a name whether it is that of a unit, not a drop-in of others.
+func ours(name string) bool {
+	return path.Ext(name) == ".service" || path.Ext(name) == ".target"
 }
 
 func parse(text string) directives {
@@ -85,7 +90,7 @@ func TestUnitTable(t *testing.T) {
 				t.Errorf("%s: the table says %q, the unit %q", unit, bare(cell), want[i])
 			}
 		}
-		if unit != life.UnitRunner && unit != stopsAlone && (d.all("Restart") != "on-failure" || d.all("RestartPreventExitStatus") != "2 3" || d.all("StartLimitIntervalSec") != "0") {
+		if unit != life.UnitRunner && unit != stopsAlone && unit != jobsTarget && (d.all("Restart") != "on-failure" || d.all("RestartPreventExitStatus") != "2 3" || d.all("StartLimitIntervalSec") != "0") {
 			t.Errorf("%s is not restarted for ever on failure, but for 2 and 3: %s says it is", unit, operations)
 		}
 	}
@@ -94,8 +99,11 @@ func TestUnitTable(t *testing.T) {
 	}
 }
 
-// stopsAlone is the unit that runs nothing but at its end: nothing to restart.
-const stopsAlone = "runner-shutdown.service"
+// These two run nothing, or nothing but at the end: nothing to restart.
+const (
+	stopsAlone = "runner-shutdown.service"
+	jobsTarget = "runner-jobs.target"
+)
 
 // hidden is what no unit sees, as the prose above the table has it.
 var hidden = []string{"-/etc/shadow", "-/etc/gshadow", "-/etc/ssh", "-/dev/shm"}
@@ -104,6 +112,7 @@ var hidden = []string{"-/etc/shadow", "-/etc/gshadow", "-/etc/ssh", "-/dev/shm"}
 func TestSandboxTable(t *testing.T) {
 	all := units(t)
 	delete(all, life.UnitRunner)
+	delete(all, jobsTarget)
 	for _, row := range table(t, operations, "unit", "User=") {
 		unit := bare(row[0])
 		d := all[unit]

@@ -79,7 +79,7 @@ func promised() []string {
 
 func units() []string {
 	names, _ := fs.Glob(packaging.Units(), "*.service") // only a bad pattern is an error
-	return names
+	return append(names, "runner-jobs.target")
 }
 
 // pages is the names of the manual pages of a command and those below it.
