@@ -25,7 +25,8 @@ var want = map[string][]string{
 		"After=network.target network-online.target nss-lookup.target", "Wants=runner-shutdown.service runner-jobs.target", "!After=gitlab", "!Before=",
 	},
 	"runner-shutdown.service": {
-		"Type=oneshot", "RemainAfterExit=yes", "ExecStop=-/usr/bin/shoal unregister --shutdown", "TimeoutStopSec=29min",
+		"Type=oneshot", "RemainAfterExit=yes", "ExecStop=/usr/bin/shoal unregister --shutdown", "SuccessExitStatus=1 2 3 75", "TimeoutStopSec=29min",
+		"ExecStopPost=-/bin/sh -c 'case $$SERVICE_RESULT in signal|core-dump|oom-kill|timeout) exec shoal unregister --shutdown;; esac'",
 		// A docker that takes its time at boot must not keep this from being active.
 		"After=network.target network-online.target nss-lookup.target", "!docker", "!podman", "!runner-jobs", "!After=gitlab", "!Before=", "!WantedBy=",
 	},

@@ -1,6 +1,7 @@
 package boot_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -116,6 +117,37 @@ func TestPowerOff(t *testing.T) {
 				t.Errorf("GitLab has the runners %+v, had %+v: want the replacement's alone", now, runner)
 			}
 			inOrder(t, m, "gitlab-runner.service Stopped gitlab-runner.service", "docker.service Stopping docker.service")
+		})
+	}
+}
+
+// TestShutdownKilled ends what sees a drain through by -9, while the machine goes
+// down: a second run goes on where the first one was, once, and docker stays.
+func TestShutdownKilled(t *testing.T) {
+	t.Parallel()
+	for how, left := range map[string]int{"reboot": 1, "poweroff": 0} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			f := open(t, ownRunner)
+			m := f.up()
+			runner := f.own()
+			job := f.submit("sleep 15", "systemctl is-active docker")
+			f.untilJob(job, world.JobRunning)
+			goesDown(t, m, how)
+			f.untilSaid(m, "runner-shutdown", "wait for the running jobs")
+			if _, err := m.run("systemctl", "kill", "--kill-whom=control", "--signal=KILL", "runner-shutdown.service"); err != nil {
+				t.Fatal(err)
+			}
+			f.untilJob(job, world.JobSuccess)
+			f.until("it to be off, or back", func() bool { return !f.record(m).Alive() || m.times() == 2 && m.pid(life.UnitRunner) != 0 })
+			if n := len(m.said("runner-shutdown", "wait for the running jobs")); n != 2 {
+				t.Errorf("%d runs waited for the jobs, want the one that was killed and one more", n)
+			}
+			inOrder(t, m, "gitlab-runner.service Stopped gitlab-runner.service", "docker.service Stopping docker.service")
+			kept := slices.DeleteFunc(f.own(), func(r world.Runner) bool { return r.ID != runner[0].ID })
+			if len(kept) != left {
+				t.Errorf("GitLab has the runners %+v, had %+v: want %d of these", f.own(), runner, left)
+			}
 		})
 	}
 }

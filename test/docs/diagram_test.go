@@ -14,8 +14,10 @@ import (
 type edge struct{ from, does, to string }
 
 var (
-	node  = regexp.MustCompile(`^ *(\w+)[\[(/]+([^\])]+?)[\])/]+$`)
-	arrow = regexp.MustCompile(`^ *(\w+) (?:-->|-\.->)\|([^|]+)\| (\w+)$`)
+	node = regexp.MustCompile(`^ *(\w+)[\[(/]+([^\])]+?)[\])/]+$`)
+	// What a command runs of the program, by a shell or not.
+	shoals = regexp.MustCompile(`\bshoal ([a-z-]+[^;\']*)`)
+	arrow  = regexp.MustCompile(`^ *(\w+) (?:-->|-\.->)\|([^|]+)\| (\w+)$`)
 )
 
 // drawn are the diagram's arrows.
@@ -67,7 +69,7 @@ func TestDiagram(t *testing.T) {
 		}
 		for _, key := range []string{"ExecStartPre", "ExecStartPost", "ExecStop", "ExecStopPost"} {
 			for _, command := range d[key] {
-				want[edge{unit, key + "=", strings.TrimPrefix(strings.TrimPrefix(command, "-"), "/usr/bin/")}] = true
+				want[edge{unit, key + "=", "shoal " + shoals.FindStringSubmatch(command)[1]}] = true
 			}
 		}
 	}
