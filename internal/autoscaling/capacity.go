@@ -12,7 +12,9 @@ import (
 )
 
 // SetDesired sets the desired capacity, not honouring a cooldown: what waits now
-// waits now. OutOfBounds outside [min, max].
+// waits now. OutOfBounds outside [min, max]. It is sent once: a second request might
+// take back what another instance has raised since, so the group is looked at anew
+// first.
 func (c *Client) SetDesired(ctx context.Context, group string, desired int) error {
 	r := request{
 		op:     fmt.Sprintf("set desired capacity of group %q to %d", group, desired),
@@ -23,7 +25,7 @@ func (c *Client) SetDesired(ctx context.Context, group string, desired int) erro
 	}
 	_, err := send(ctx, c, r, &sdk.SetDesiredCapacityInput{
 		AutoScalingGroupName: &group, DesiredCapacity: aws.Int32(int32(desired)), HonorCooldown: aws.Bool(false),
-	}, (*sdk.Client).SetDesiredCapacity)
+	}, (*sdk.Client).SetDesiredCapacity, once)
 	return err
 }
 

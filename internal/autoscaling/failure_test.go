@@ -174,7 +174,7 @@ func TestOneRetryMendsAHiccup(t *testing.T) {
 		}
 		always(200, okBody)(w, n, form)
 	})
-	if err := client(t, s.url).SetDesired(t.Context(), "ci", 3); err != nil {
+	if err := client(t, s.url).SetUnhealthy(t.Context(), "i-0abc"); err != nil {
 		t.Error(err)
 	}
 	if n := len(s.seen()); n != 2 {
@@ -186,7 +186,7 @@ func TestRetriesAreFew(t *testing.T) {
 	s := serve(t, always(500, errorBody("InternalFailure", "…")))
 	c := client(t, s.url)
 	for range 3 { // more often than the SDK's quota would matter
-		if err := c.SetDesired(t.Context(), "ci", 3); err == nil {
+		if err := c.SetUnhealthy(t.Context(), "i-0abc"); err == nil {
 			t.Error("got no error")
 		}
 	}
@@ -196,15 +196,19 @@ func TestRetriesAreFew(t *testing.T) {
 }
 
 // A termination whose answer was lost may have taken effect: sent again it could
-// decrement twice.
-func TestTerminateIsSentOnce(t *testing.T) {
-	s := serve(t, func(http.ResponseWriter, int, url.Values) { panic(http.ErrAbortHandler) })
-	err := client(t, s.url).Terminate(t.Context(), "i-0abc", true)
-	if f := fleet.AsFailure("", err); f == nil || f.Kind != fleet.Temporary {
-		t.Errorf("got %v, want a Temporary failure", err)
-	}
-	if n := len(s.seen()); n != 1 {
-		t.Errorf("got %d requests, want 1", n)
+// decrement twice. A desired capacity may have been raised by others since.
+func TestSentOnce(t *testing.T) {
+	for name, call := range map[string]func(*Client) error{
+		"terminate":   func(c *Client) error { return c.Terminate(t.Context(), "i-0abc", true) },
+		"set desired": func(c *Client) error { return c.SetDesired(t.Context(), "ci", 3) },
+	} {
+		s := serve(t, func(http.ResponseWriter, int, url.Values) { panic(http.ErrAbortHandler) })
+		if f := fleet.AsFailure("", call(client(t, s.url))); f == nil || f.Kind != fleet.Temporary {
+			t.Errorf("%s: got %v, want a Temporary failure", name, f)
+		}
+		if n := len(s.seen()); n != 1 {
+			t.Errorf("%s: got %d requests, want 1", name, n)
+		}
 	}
 }
 

@@ -34,5 +34,5 @@ func retryer() aws.Retryer {
 }
 
 // once turns the retry off, for a request whose repetition might take effect
-// twice when the first answer was lost.
+// twice, or too late, when the first answer was lost.
 func once(o *sdk.Options) { o.Retryer = aws.NopRetryer{} }
