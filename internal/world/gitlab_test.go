@@ -182,6 +182,20 @@ func TestTwoPhase(t *testing.T) {
 	}
 }
 
+// TestLateAcknowledgement of a job that has ended meanwhile starts nothing.
+func TestLateAcknowledgement(t *testing.T) {
+	r := newRig(t, Options{TwoPhase: true})
+	token := r.shared(NewRunner{RunUntagged: true})
+	r.SubmitJob(r.now, JobSpec{})
+	h, err := r.RequestJob(r.now, JobRequest{Token: token, SystemID: testMachine, TwoPhase: true})
+	r.must(err)
+	r.must(r.UpdateJob(r.now, h.Job.ID, h.Token, JobUpdate{State: "success"}))
+	r.status(r.UpdateJob(r.now, h.Job.ID, h.Token, JobUpdate{State: "running"}), 403)
+	if j, _ := r.Job(r.now, h.Job.ID); j.Status != JobSuccess {
+		t.Errorf("after it: %s", j.Status)
+	}
+}
+
 // TestTrace: pieces in order; the first mebibyte is kept.
 func TestTrace(t *testing.T) {
 	r := newRig(t, Options{})

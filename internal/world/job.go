@@ -147,6 +147,7 @@ func (w *World) finish(j *job, s JobStatus, reason string) {
 	j.expiry.stop()
 	j.silence.stop()
 	w.unqueue(j)
+	j.waiting = false // an acknowledgement that comes late starts nothing
 	j.Status, j.FailureReason, j.FinishedAt = s, reason, w.now
 	w.emit(JobFinished{At: w.now, Job: j.ID, Status: s, FailureReason: reason})
 }
