@@ -309,8 +309,10 @@ func (l *loop) judgeJobs(r world.Records) {
 // an hour, troubles among it: a look a minute while it is saturated, and as many
 // calls for what else it does.
 const (
-	callsALife  = 200
-	callsAnHour = 120
+	callsALife = 200
+	// heartbeatsOfInit are of a run that finds no hook.
+	heartbeatsOfInit = 8
+	callsAnHour      = 120
 )
 
 func (l *loop) judgeBudget() {
@@ -328,8 +330,9 @@ func (l *loop) judgeBudget() {
 		if l.launchHook > 0 {
 			shortest = min(shortest, l.launchHook)
 		}
-		// One in a third of the time-out; a failed one is tried again four times as soon.
-		if most := 60 + int(2*hours*3*time.Hour.Seconds()/shortest.Seconds()); i.heartbeats > most {
+		// One in a third of the time-out; a failed one is tried again four times as soon. Each
+		// run of init asks for half a minute whether a launch hook begins to wait.
+		if most := 60 + heartbeatsOfInit*i.inits + int(2*hours*3*time.Hour.Seconds()/shortest.Seconds()); i.heartbeats > most {
 			l.breaks("budget", "i%02d made %d heartbeats in %.1f hours", i.number, i.heartbeats, hours)
 		}
 	}

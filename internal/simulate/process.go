@@ -58,6 +58,7 @@ func (l *loop) begin(u *unit, verb string) *process {
 	case verb == verbShutdown:
 		p.step = inPlace(life.NewUnregister(l.unregisterSettings(seed, true)))
 	case u.id == unitInit:
+		i.inits++
 		p.step = inPlace(life.NewInit(l.initSettings(seed)))
 	case u.id == unitCheck:
 		p.step = inPlace(life.NewLifecycleCheck(life.LifecycleCheckSettings{Period: 5 * time.Second, LeaveOnRebalance: l.leavesOnRebalance(), LeaveOnMaintenance: true, Seed: seed}))

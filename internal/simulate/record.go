@@ -64,6 +64,7 @@ type instanceRecord struct {
 
 	callsAWS     int
 	heartbeats   int // among them
+	inits        int // runs of init
 	callsGitLab  int
 	failedAWS    int // calls, among them those that came to nothing on the way; not heartbeats
 	failedGitLab int
