@@ -309,10 +309,10 @@ func (l *loop) judgeJobs(r world.Records) {
 // an hour, troubles among it: a look a minute while it is saturated, and as many
 // calls for what else it does.
 const (
-	callsALife = 200
+	callsALife  = 200
+	callsAnHour = 120
 	// heartbeatsOfInit are of a run that finds no hook.
 	heartbeatsOfInit = 8
-	callsAnHour      = 120
 )
 
 func (l *loop) judgeBudget() {
