@@ -139,6 +139,11 @@ type UnitState struct {
 	Active string
 	// MainPID is the main process, 0 when there is none.
 	MainPID int
+	// Result is how it ended last, in systemd's words: success, exit-code, signal,
+	// watchdog, …; success while it runs, and empty where nobody tells.
+	Result string
+	// ExitStatus is the main process's, where Result is exit-code.
+	ExitStatus int
 }
 
 // Running tells whether the unit has, or is about to have, or is still losing,

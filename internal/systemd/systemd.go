@@ -146,7 +146,7 @@ func (p properties) down() bool {
 
 func (u *Units) show(ctx context.Context, unit string) (properties, error) {
 	out, err := u.systemctl(ctx, "read the state of", unit,
-		"show", "--property=LoadState,ActiveState,MainPID,ControlGroup,Job", unit)
+		"show", "--property=LoadState,ActiveState,MainPID,ControlGroup,Job,Result,ExecMainStatus", unit)
 	if err != nil {
 		return properties{}, err
 	}
@@ -169,12 +169,18 @@ func parseShow(unit, out string) (properties, error) {
 			p.cgroup = value
 		case "Job": // a number; without one empty, 0 or not there, by systemd's version
 			p.queued = value != "" && value != "0"
-		case "MainPID":
-			pid, err := strconv.ParseInt(value, 10, 32)
-			if err != nil || pid < 0 {
+		case "Result":
+			p.state.Result = value
+		case "MainPID", "ExecMainStatus":
+			n, err := strconv.ParseInt(value, 10, 32)
+			if err != nil || n < 0 {
 				return properties{}, notUnderstood(unit, line)
 			}
-			p.state.MainPID = int(pid)
+			if key == "MainPID" {
+				p.state.MainPID = int(n)
+			} else {
+				p.state.ExitStatus = int(n)
+			}
 		}
 	}
 	switch {
