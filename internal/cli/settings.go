@@ -65,9 +65,11 @@ func scaleUpSettings(c config.Config) life.ScaleUpSettings {
 
 func lifecycleCheckSettings(c config.Config) life.LifecycleCheckSettings {
 	return life.LifecycleCheckSettings{
+		Group:              c.Group.Name,
 		Period:             c.LifecycleCheck.Period,
 		LeaveOnRebalance:   c.LifecycleCheck.OnRebalance == config.Leave,
 		LeaveOnMaintenance: c.LifecycleCheck.OnMaintenance == config.Leave,
+		UnhealthyAfter:     c.Monitor.UnhealthyAfter,
 		Seed:               rand.Uint64(), //nolint:gosec // jitter, no secret
 	}
 }

@@ -81,7 +81,7 @@ var keys = []key{
 	bind("monitor.hold_timeout", 2*time.Minute, atLeast(shortestSpan), func(c *Config) *time.Duration { return &c.Monitor.HoldTimeout },
 		`How long a leaving runner's polls are waited for before it stays after all: GitLab holds a poll for 50 s, and one more may follow.`),
 	bind("monitor.unhealthy_after", 15*time.Minute, atLeast(shortestSpan), func(c *Config) *time.Duration { return &c.Monitor.UnhealthyAfter },
-		`How long an instance may be unable to run jobs, for a reason of its own, before it is replaced.`),
+		`How long an instance may be unable to run jobs, or have a monitor, lifecycle-check or init that dies at each start, before it is replaced.`),
 
 	bind("scale_up.period", 3*time.Second, atLeast(shortestPeriod), func(c *Config) *time.Duration { return &c.ScaleUp.Period },
 		`How often scale-up reads the metrics until a slot is free.`),

@@ -14,10 +14,11 @@ const (
 	NoticeDetached    NoticeKind = "detached"
 	NoticeShutdown    NoticeKind = "shutdown"
 	NoticeOperator    NoticeKind = "operator"
+	NoticeUnhealthy   NoticeKind = "unhealthy" // what looks after this instance is broken
 )
 
 // Notice says that this instance is to go: written once by lifecycle-check (or
-// an operator), acted on by unregister. Its fields are the file's format.
+// an operator, or monitor where lifecycle-check is broken), acted on by unregister. Its fields are the file's format.
 type Notice struct {
 	Kind     NoticeKind `json:"kind"`
 	SeenAt   time.Time  `json:"seen_at"`

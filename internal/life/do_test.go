@@ -325,6 +325,9 @@ func (s *site) doUnit(verb string, a life.Action) (any, *fleet.Failure) {
 		if a.Unit == life.UnitRunner {
 			return fleet.UnitState{Active: s.proc.state}, nil
 		}
+		if state, broken := s.broken[a.Unit]; broken {
+			return state, nil
+		}
 		if state := s.unitStates[a.Unit]; state != "" {
 			return fleet.UnitState{Active: state}, nil
 		}

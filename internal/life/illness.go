@@ -2,12 +2,9 @@ package life
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
-	"github.com/shoal-ci/shoal/internal/scaling"
 )
 
 // illness is the part of Monitor that finds out whether this instance can run
@@ -17,13 +14,11 @@ type illness struct {
 	own     bool          // the reason is this instance's own
 	lasted  time.Duration // so far
 	after   time.Duration // how long an own reason is borne; 0 until it is one
-	next    time.Time     // not before: have it replaced
-	turn    time.Duration // after the first in leaving order
+	turns   turns         // when it may be replaced
 	section string        // the section whose polls are refused; empty when none are
 	mute    bool          // every slot is busy, so nobody polls, or GitLab does not answer
 	failing bool          // the last poll that came to anything failed
 	marked  bool          // reported Unhealthy, and not replaced yet
-	others  int           // looks in a row that found another instance reported
 	late    bool          // said that nothing comes of it
 }
 
@@ -31,31 +26,22 @@ const (
 	// illTurn is the distance between two instances of one fleet that act on the
 	// same illness: the one before is listed as Unhealthy by then.
 	illTurn = 15 * time.Second
-	// illPause is the time in which one fleet replaces one instance for one reason.
-	illPause = 10 * time.Minute
 	// sharedAfter is how long a shared illness lasts before it is said: shorter
 	// ones are hiccups.
 	sharedAfter = time.Minute
 	// unreadableAfter is how long a runner may be silent before it is said.
 	unreadableAfter = 20 * time.Second
-	// markedPause is how long the group may take to act on an Unhealthy report.
-	markedPause = 5 * time.Minute
-	// illLate is after how long an instance that ought to be replaced and is not
-	// is somebody's business.
-	illLate = time.Hour
-	// unhealthyCause is how the group's activities word a replacement after
-	// SetInstanceHealth.
-	unhealthyCause = "health"
 )
 
 const (
 	illLook       phase = "ill: look"
 	illActivities phase = "ill: activities"
+	illAgain      phase = "ill: look at init again"
 	illMark       phase = "ill: report"
 )
 
 func (i illness) due(now time.Time) bool {
-	return i.own && i.after > 0 && i.lasted >= i.after && !now.Before(i.next)
+	return i.own && i.after > 0 && i.lasted >= i.after && !now.Before(i.turns.next)
 }
 
 // judge tells from two readings whether the runner can get jobs. GitLab's
@@ -85,7 +71,7 @@ func (s *Monitor) judge(o fleet.Observation, passed time.Duration) {
 	case o.PollsFailed() > last.PollsFailed():
 		s.sick(reasonUnanswered, false)
 	case s.ill.why == reasonInit && s.flags.Unable: // init tries again, and its runner may fail again: only an answer tells
-	case s.ill.why == reasonUnreadable || s.ill.why == reasonInit || s.ill.why == reasonDeaf: // it can be read again, or asks
+	case s.ill.why == reasonUnreadable || s.ill.why == reasonInit || s.ill.why == reasonInitBroken || s.ill.why == reasonDeaf: // it can be read again, or asks
 		s.well()
 	}
 	s.ails(passed)
@@ -131,11 +117,17 @@ func section(o fleet.Observation, name string) fleet.RunnerReading {
 }
 
 // refused tells whether GitLab refuses the runner's polls.
-func (i illness) refused() bool { return i.why == reasonRefused || i.why == reasonRefusedAll }
+func (i illness) refused() bool {
+	return i.why == reasonRefused || i.why == reasonRefusedAll || i.why == reasonUnmended
+}
 
 // sickOfRefusals: the token is the fleet's, or this runner's alone. Where init, run
 // again, was refused as well, another instance would be, too.
 func (s *Monitor) sickOfRefusals() {
+	if s.init.broken { // another instance's could take the new token up
+		s.sick(reasonUnmended, true)
+		return
+	}
 	if s.flags.Refused && s.set.Mode != fleet.ModeToken {
 		s.sick(reasonRefusedAll, false)
 		return
@@ -149,6 +141,8 @@ const (
 	reasonUnanswered fleet.Reason = "GitLab does not answer the runner's polls"
 	reasonUnreadable fleet.Reason = "gitlab-runner's metrics cannot be read"
 	reasonInit       fleet.Reason = "init failed for a reason of this instance's own"
+	reasonInitBroken fleet.Reason = UnitInit + " ends as soon as it is started"
+	reasonUnmended   fleet.Reason = "GitLab refuses the runner's token, and " + UnitInit + ", which would take a new one up, ends as soon as it is started"
 )
 
 // unreadable is a reading that failed: the runner is dead, or cannot be watched.
@@ -180,23 +174,6 @@ func (s *Monitor) gotUnit(u fleet.UnitState) {
 		return
 	}
 	s.goTo(monRevive)
-}
-
-// unableToInit is an instance that is not registered: init is at work, or has
-// failed and left word that the reason is its own.
-func (s *Monitor) unableToInit() {
-	if !s.flags.Unable {
-		s.ill = illness{}
-		s.refusedInit()
-		return
-	}
-	s.sick(reasonInit, true)
-	s.ails(s.set.Period)
-	if s.ill.due(s.now) {
-		s.goTo(s.known(illLook))
-		return
-	}
-	s.rest()
 }
 
 func (s *Monitor) well() {
@@ -246,6 +223,8 @@ func (s *Monitor) askIll() Action {
 		return DescribeGroup{s.find.who.Group}
 	case illActivities:
 		return DescribeActivities{s.find.who.Group}
+	case illAgain:
+		return ReadUnit{UnitInit}
 	}
 	return SetUnhealthy{s.find.who.Identity.InstanceID}
 }
@@ -256,6 +235,8 @@ func (s *Monitor) gotIll(r Result) {
 		s.gotIllListing(value[fleet.Group](r))
 	case illActivities:
 		s.gotActivities(value[[]fleet.Activity](r))
+	case illAgain:
+		s.gotInitAgain(value[fleet.UnitState](r))
 	case illMark:
 		s.gotMarked()
 	}
@@ -268,9 +249,9 @@ func (s *Monitor) gotMarked() {
 	if s.ill.marked {
 		level = Info
 	}
-	s.ill.marked, s.ill.next = true, s.now.Add(markedPause)
+	s.ill.marked, s.ill.turns.next = true, s.now.Add(markedPause)
 	s.say(level, "reported this instance Unhealthy, to be replaced", s.ill.why, fleet.Reason(fmt.Sprintf("for %s", s.ill.lasted.Round(time.Second))))
-	s.late("the group was told and does not act: is its process ReplaceUnhealthy or Terminate suspended?")
+	s.late(unheeded)
 	s.rest()
 }
 
@@ -285,46 +266,32 @@ func (s *Monitor) late(why fleet.Reason) {
 		"find out what ails so many instances, or terminate this one by hand")
 }
 
-// gotIllListing waits for this instance's turn: where several are ill at the
-// same time, each leaves the one before it time to show, in the listing at once
-// and in the activities when the group has begun to replace it. Their flags do
-// not count: a runner that died busy is still protected.
+// gotIllListing waits for this instance's turn.
 func (s *Monitor) gotIllListing(g fleet.Group) {
-	self := s.find.who.Identity.InstanceID
-	all := slices.Clone(g.Instances)
-	for i := range all {
-		all[i].Protected = false
-		if all[i].ID != self && !all[i].Healthy && all[i].State == fleet.InService {
-			s.ill.next = s.now.Add(min(illTurn<<min(s.ill.others, 5), markedPause)) // a group that does not act is not asked for ever
-			s.ill.others++
-			s.late(fleet.Reason(fmt.Sprintf("instance %s is to be replaced first, and the group does not: is its process ReplaceUnhealthy or Terminate suspended?", all[i].ID)))
-			s.rest()
-			return
-		}
-	}
-	s.ill.others = 0
-	g.Instances = all
-	s.ill.turn = time.Duration(max(0, slices.Index(scaling.LeavingOrder(g, self), self))) * illTurn
-	if wait := s.ill.after + s.ill.turn - s.ill.lasted; wait > 0 {
-		s.ill.next = s.now.Add(wait)
-		s.rest()
+	s.ill.turns.span = illTurn
+	first, mine := s.ill.turns.listed(g, s.find.who.Identity.InstanceID, s.now, s.ill.lasted-s.ill.after)
+	switch {
+	case first != "":
+		s.late(notReplaced(first))
+	case mine:
+		s.goTo(illActivities)
 		return
 	}
-	s.goTo(illActivities)
+	s.rest()
 }
 
 // gotActivities gives way where the fleet has just replaced an instance for a
 // reason of health: at most one in ten minutes.
 func (s *Monitor) gotActivities(all []fleet.Activity) {
-	for _, a := range all {
-		since := s.now.Sub(a.Start)
-		if a.InstanceID != s.find.who.Identity.InstanceID && since < illPause && strings.Contains(strings.ToLower(a.Cause), unhealthyCause) {
-			s.say(Info, "not replaced yet", s.ill.why, fleet.Reason(fmt.Sprintf("instance %s was replaced %s ago: one in %s", a.InstanceID, since.Round(time.Second), illPause)))
-			s.late("others were, one in " + fleet.Reason(illPause.String()))
-			s.ill.next = s.now.Add(illPause - max(0, since) + s.ill.turn) // in turn, or all who waited act together
-			s.rest()
-			return
-		}
+	if a, yes := s.ill.turns.justReplaced(all, s.find.who.Identity.InstanceID, s.now); yes {
+		s.say(Info, "not replaced yet", s.ill.why, insteadReplaced(a, s.now))
+		s.late(othersWere)
+		s.rest()
+		return
+	}
+	if s.init.broken {
+		s.goTo(illAgain)
+		return
 	}
 	s.goTo(illMark)
 }
@@ -338,6 +305,6 @@ func (s *Monitor) failedIll(f *fleet.Failure) {
 	if s.late(fleet.Reason(f.Error())); s.ill.late { // what fails for so long does not come right within a minute
 		pause = max(illPause, f.RetryAfter)
 	}
-	s.ill.next = s.now.Add(pause)
+	s.ill.turns.next = s.now.Add(pause)
 	s.rest()
 }

@@ -19,6 +19,7 @@ type leaving struct {
 	until  time.Time // the present wait ends
 	clean  int       // readings in a row without a poll or a job
 	left   time.Time // the terminate call was accepted
+	notice fleet.Notice
 }
 
 const (
@@ -47,6 +48,7 @@ const (
 	leaveLook      phase = "leave: look"
 	leaveYield     phase = "leave: yield"
 	leaveInit      phase = "leave: look at init"
+	leaveSeen      phase = "leave: look at lifecycle-check"
 	leaveHold      phase = "leave: hold"
 	leaveReload    phase = "leave: reload"
 	leaveWatch     phase = "leave: watch"
@@ -58,6 +60,7 @@ const (
 	leaveOwner     phase = "leave: flags again"
 	leaveTerminate phase = "leave: terminate"
 	leaveCheck     phase = "leave: check"
+	leaveNotice    phase = "leave: write notice"
 	backFlags      phase = "back: flags"
 	backResume     phase = "back: resume"
 	backUnit       phase = "back: unit"
@@ -71,6 +74,8 @@ func (s *Monitor) askLeave() Action {
 		return DescribeGroup{s.find.who.Group}
 	case leaveInit:
 		return ReadUnit{UnitInit}
+	case leaveSeen:
+		return ReadUnit{UnitLifecycleCheck}
 	case leaveHold:
 		return HoldRunner{}
 	case leaveReload, backReload:
@@ -85,6 +90,8 @@ func (s *Monitor) askLeave() Action {
 		return TerminateSelf{s.find.who.Identity.InstanceID, true}
 	case leaveFlags, leaveOwner, backFlags:
 		return ReadFlags{}
+	case leaveNotice:
+		return WriteNotice{s.leave.notice}
 	case backResume:
 		return ResumeRunner{}
 	}
@@ -97,6 +104,8 @@ func (s *Monitor) gotLeave(r Result) {
 		s.gotListing(value[fleet.Group](r))
 	case leaveInit:
 		s.gotInit(value[fleet.UnitState](r))
+	case leaveSeen:
+		s.gotSeen(value[fleet.UnitState](r))
 	case leaveAgain:
 		s.gotSecondListing(value[fleet.Group](r))
 	case leaveWatch:
@@ -133,6 +142,9 @@ func (s *Monitor) stepLeave() {
 	case leaveReload:
 		s.leave.until, s.leave.clean = s.now.Add(s.set.HoldTimeout), 0
 		s.goToAfter(leaveWatch, holdPeriod)
+	case leaveNotice:
+		s.say(Info, fmt.Sprintf("notice: this instance is to go (%s)", fleet.NoticeScaleIn), fleet.Reason(s.leave.notice.Source), UnitLifecycleCheck+" has not seen it")
+		s.goTo(monFlags)
 	case leaveStop:
 		s.leave.until = s.now.Add(stopTimeout)
 		s.goTo(leaveStopped)
@@ -150,6 +162,10 @@ func (s *Monitor) gotListing(g fleet.Group) {
 	me, _ := g.Find(s.find.who.Identity.InstanceID)
 	if me.Protected && !s.protected { // set before a reboot: its flag went with the run directory
 		s.protected, s.unsure = true, true
+	}
+	if me.State.IsLeaving() { // nobody has seen it yet, or nobody can
+		s.leaves(me.State)
+		return
 	}
 	idle := fleet.Reason(fmt.Sprintf("idle for %s", s.idle.Round(time.Second)))
 	reasons := append([]fleet.Reason{idle}, d.Reasons...)
@@ -179,8 +195,7 @@ func (s *Monitor) gotInit(u fleet.UnitState) {
 		s.later(Debug, "stay for now", append(s.leave.why, UnitInit+" is at work"))
 		return
 	}
-	s.say(Info, "leave the group: hold the runner", s.leave.why...)
-	s.goTo(leaveHold)
+	s.goTo(leaveSeen)
 }
 
 // later looks at the group again after a pause that doubles.
@@ -293,6 +308,10 @@ func (s *Monitor) waitForNotice() {
 // gotCheck looks what became of a terminate call: accepted or not heard of.
 func (s *Monitor) gotCheck(g fleet.Group) {
 	me, ok := g.Find(s.find.who.Identity.InstanceID)
+	if ok && me.State.IsLeaving() && s.now.Sub(s.leave.left) >= noticeTimeout {
+		s.leaves(me.State)
+		return
+	}
 	if !ok || me.State.IsLeaving() {
 		s.leave.left = s.now
 		s.rest()
@@ -369,6 +388,13 @@ func (s *Monitor) failedLeave(f *fleet.Failure) {
 		s.goTo(monAct)
 	case leaveTerminate:
 		s.failedTerminate(f)
+	case leaveNotice:
+		s.fails(Warn, "cannot write the notice, trying again", f)
+		s.leave.again = s.now.Add(leaveWait)
+		if !s.leave.left.IsZero() {
+			s.leave.left = s.now
+		}
+		s.rest()
 	case leaveCheck: // only an answer tells: look again, the runner stays stopped meanwhile for no longer than the retries
 		s.leave.tries++
 		s.fails(Warn, "cannot see what became of leaving, looking again", f)

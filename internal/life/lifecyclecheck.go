@@ -9,9 +9,11 @@ import (
 
 // LifecycleCheckSettings are what an operator can set.
 type LifecycleCheckSettings struct {
+	Group              string        // the group's name; empty: found
 	Period             time.Duration // between looks at the metadata
 	LeaveOnRebalance   bool          // a rebalance recommendation is a notice
 	LeaveOnMaintenance bool          // a scheduled stop or retirement is a notice
+	UnhealthyAfter     time.Duration // monitor is broken for this long: have the group replace the instance
 	Seed               uint64
 }
 
@@ -19,7 +21,7 @@ type LifecycleCheckSettings struct {
 // instance is to go, and ends with 0: systemd then starts unreg-runner.service.
 //
 // It guarantees that only a well-formed answer of the metadata service becomes
-// a notice, and that it never ends with 0 before the notice is on disk, unless
+// a notice (and, as the last resort, a monitor that is broken for long), and that it never ends with 0 before the notice is on disk, unless
 // it is asked to stop.
 type LifecycleCheck struct {
 	flow
@@ -33,6 +35,7 @@ type LifecycleCheck struct {
 	part    missing
 	rare    time.Time // when the slow signs are due
 	initAt  time.Time // runner-init.service was last started
+	find    finder
 	monitor neighbour
 }
 
@@ -57,7 +60,8 @@ const (
 func NewLifecycleCheck(set LifecycleCheckSettings) LifecycleCheck {
 	return LifecycleCheck{
 		flow: flow{verb: "lifecycle-check", backoff: backoff{seed: set.Seed}}, set: set,
-		monitor: neighbour{unit: UnitMonitor, without: "this instance neither grows the group nor leaves it, and nobody replaces it when it is ill"},
+		find:    finder{configured: set.Group},
+		monitor: watching(UnitMonitor, "this instance neither grows the group nor leaves it, and nobody replaces it when it is ill", set.UnhealthyAfter),
 	}
 }
 
@@ -71,8 +75,6 @@ const (
 	checkStandby     phase = "standby"
 	checkInit        phase = "start init"
 	checkWrite       phase = "write notice"
-	checkMonitor     phase = "look at monitor"
-	checkMonitorUp   phase = "start monitor"
 )
 
 // Step implements Machine.
@@ -113,15 +115,25 @@ func (s *LifecycleCheck) ask() Action {
 		return SetFlag{FlagStandby, !s.flags.Standby}
 	case checkInit:
 		return StartUnit{UnitInit}
-	case checkMonitor:
-		return ReadUnit{UnitMonitor}
-	case checkMonitorUp:
+	case resortStart:
 		return StartUnit{UnitMonitor}
+	case resortNotice:
+		return WriteNotice{s.monitor.notice}
+	case resortUnit, resortFind, resortLook, resortActivities, resortAgain:
+		return s.monitor.ask(&s.flow, &s.find)
 	}
 	return WriteNotice{s.notice}
 }
 
 func (s *LifecycleCheck) got(r Result) {
+	if s.monitor.has(s.phase) { // one step of it at a look: a call that hangs must not hide the metadata for long
+		if s.monitor.got(&s.flow, &s.find, r) {
+			s.written(s.monitor.notice)
+		} else {
+			s.rest()
+		}
+		return
+	}
 	if r.Failure != nil {
 		s.failed(r.Failure)
 		return
@@ -150,17 +162,16 @@ func (s *LifecycleCheck) got(r Result) {
 	case checkStandby: // said once it is on disk: a full one is tried every few seconds
 		s.say(Info, "standby "+map[bool]string{true: "ends", false: "begins"}[s.flags.Standby], "metadata autoscaling/target-lifecycle-state")
 		s.rest()
-	case checkMonitor:
-		s.monitor.later(s.now)
-		s.rest()
-		if s.monitor.looked(&s.flow, value[fleet.UnitState](r)) {
-			s.goTo(checkMonitorUp)
-		}
 	case checkWrite:
-		s.done(Done, fmt.Sprintf("notice %s written", s.notice.Kind))
+		s.written(s.notice)
 	default:
 		s.rest()
 	}
+}
+
+// written ends the machine: its unit starts the drain.
+func (s *LifecycleCheck) written(n fleet.Notice) {
+	s.done(Done, fmt.Sprintf("notice %s written", n.Kind))
 }
 
 // failed counts what is unknown. Nothing unknown is a notice: a metadata
@@ -183,9 +194,6 @@ func (s *LifecycleCheck) failed(f *fleet.Failure) {
 		s.noTarget(f)
 	case checkRebalance, checkMaintenance:
 		s.partly(f)
-	case checkMonitor, checkMonitorUp:
-		s.monitor.later(s.now)
-		s.out = append(s.out, Say{Level: Debug, Decision: fleet.Decision{Verb: s.verb, Action: "cannot look after " + UnitMonitor + ", trying again"}, Err: f})
 	default:
 		s.fails(Warn, "trying again", f)
 	}
@@ -299,7 +307,7 @@ func (s *LifecycleCheck) gotTarget(target fleet.LifecycleState) {
 		s.say(Info, "start "+UnitInit, fleet.Reason("the instance leaves the warm pool"), fleet.Reason(source+string(target)))
 		s.goTo(checkInit)
 	case s.monitor.due(s.now):
-		s.goTo(checkMonitor)
+		s.goTo(s.monitor.begins())
 	case !s.now.Before(s.rare):
 		s.rare = s.now.Add(rarePeriod)
 		s.goTo(checkRebalance)

@@ -58,6 +58,7 @@ type Monitor struct {
 	deaf  deafness
 	init  reinit
 	check neighbour
+	seer  seer
 	quit  bool // asked to stop: it ends at the next rest
 }
 
@@ -85,7 +86,7 @@ const (
 func NewMonitor(set MonitorSettings) Monitor {
 	return Monitor{
 		flow: flow{verb: "monitor", backoff: backoff{seed: set.Seed}}, set: set, find: finder{configured: set.Group},
-		check: neighbour{unit: UnitLifecycleCheck, without: "nobody sees that this instance is to go, and running jobs go with it"},
+		check: watching(UnitLifecycleCheck, "nobody sees that this instance is to go, and running jobs go with it", set.UnhealthyAfter),
 	}
 }
 
@@ -106,8 +107,9 @@ const (
 	monHoldHUP   phase = "standby: reload"
 	monInit      phase = "start init"
 	monUnrefuse  phase = "unmark refused"
-	monCheck     phase = "look at lifecycle-check"
-	monCheckUp   phase = "start lifecycle-check"
+	monInitUnit  phase = "look at init"
+	monSeer      phase = "look at what starts the drain"
+	monDrain     phase = "start the drain"
 )
 
 // Step implements Machine.
@@ -169,13 +171,21 @@ func (s *Monitor) ask() Action {
 		return HoldRunner{}
 	case monHoldHUP:
 		return SignalUnit{UnitRunner, "HUP"}
-	case monCheck:
+	case monInitUnit:
+		return ReadUnit{UnitInit}
+	case monSeer:
 		return ReadUnit{UnitLifecycleCheck}
-	case monCheckUp:
+	case monDrain:
+		return StartUnit{UnitUnregister}
+	case resortStart:
 		return StartUnit{UnitLifecycleCheck}
+	case resortNotice:
+		return WriteNotice{s.check.notice}
+	case resortUnit, resortFind, resortLook, resortActivities, resortAgain:
+		return s.check.ask(&s.flow, &s.find)
 	case deafReload, deafStop, deafStopped:
 		return s.askDeaf()
-	case illLook, illActivities, illMark:
+	case illLook, illActivities, illAgain, illMark:
 		return s.askIll()
 	}
 	return s.askLeave()
@@ -202,11 +212,11 @@ func (s *Monitor) choose() phase {
 	case s.resort() != "":
 		return s.resort()
 	case s.ill.refused() && s.ill.lasted >= sharedAfter && !s.now.Before(s.init.at):
-		return monInit
+		return monInitUnit
 	case s.flags.Refused && s.init.needless:
 		return monUnrefuse
 	case s.check.due(s.now):
-		return monCheck
+		return s.check.begins()
 	case s.wantsToLeave():
 		return s.known(leaveLook)
 	}
@@ -222,6 +232,11 @@ func (s *Monitor) known(p phase) phase {
 }
 
 func (s *Monitor) got(r Result) {
+	if s.check.has(s.phase) {
+		written := s.check.got(&s.flow, &s.find, r)
+		s.goTo(map[bool]phase{true: monFlags, false: monAct}[written])
+		return
+	}
 	if r.Failure != nil && s.phase != monFind {
 		s.failed(r.Failure)
 		return
@@ -269,13 +284,17 @@ func (s *Monitor) got(r Result) {
 		s.goTo(monHoldHUP)
 	case monHoldHUP:
 		s.rest()
-	case monCheck:
-		s.gotCheckUnit(value[fleet.UnitState](r))
-	case monCheckUp:
-		s.goTo(monAct)
+	case monInitUnit:
+		s.gotInitUnit(value[fleet.UnitState](r))
+	case monSeer:
+		s.gotSeer(value[fleet.UnitState](r))
+	case monDrain:
+		s.seer.drains = true
+		s.say(Info, "start "+UnitUnregister, "a notice stands, and "+UnitLifecycleCheck+", whose end starts it, is broken")
+		s.rest()
 	case deafReload, deafStop, deafStopped:
 		s.gotDeaf(r)
-	case illLook, illActivities, illMark:
+	case illLook, illActivities, illAgain, illMark:
 		s.gotIll(r)
 	default:
 		s.gotLeave(r)
@@ -294,6 +313,10 @@ func (s *Monitor) gotFlags(f fleet.Flags) {
 			s.say(Info, "keep still", fleet.Reason(fmt.Sprintf("this instance is to go (%s)", f.Notice.Kind)))
 		}
 		s.leave = leaving{}
+		if s.seer.due(s.now) {
+			s.goTo(monSeer)
+			return
+		}
 		s.rest()
 	case !f.Registered:
 		s.lookedAt()
@@ -380,15 +403,6 @@ func (s *Monitor) gotScaleUnit(u fleet.UnitState) {
 	s.goTo(monScaleUp)
 }
 
-// gotCheckUnit looks after the one that would see the instance's end.
-func (s *Monitor) gotCheckUnit(u fleet.UnitState) {
-	s.check.later(s.now)
-	s.goTo(monAct)
-	if s.check.looked(&s.flow, u) {
-		s.goTo(monCheckUp)
-	}
-}
-
 // lookedAt returns the time since the runner was last looked at, never more
 // than three periods: a clock that jumps, or a machine that was suspended, is
 // not an idle spell.
@@ -417,7 +431,7 @@ func (s *Monitor) failed(f *fleet.Failure) {
 	case monFind:
 		s.fails(levelOf(f), "cannot find out what this instance is part of, trying again", f)
 		s.protectAt, s.leave.again = s.now.Add(protectAgain), s.now.Add(protectAgain)
-		s.ill.next = s.now.Add(protectAgain)
+		s.ill.turns.next = s.now.Add(protectAgain)
 		s.rest()
 	case monUnrefuse:
 		s.fails(Warn, "trying again", f)
@@ -428,16 +442,19 @@ func (s *Monitor) failed(f *fleet.Failure) {
 		s.revived = s.now
 		s.fails(Warn, "cannot start gitlab-runner, trying again", f)
 		s.rest()
-	case monCheck, monCheckUp:
-		s.check.later(s.now)
-		s.out = append(s.out, Say{Level: Debug, Decision: fleet.Decision{Verb: s.verb, Action: "cannot look after " + UnitLifecycleCheck + ", trying again"}, Err: f})
-		s.goTo(monAct)
+	case monInitUnit:
+		s.init.look = s.now.Add(initPeriod)
+		if s.flags.Registered { // it is started all the same
+			s.goTo(monInit)
+			return
+		}
+		s.rest()
 	case deafReload, deafStop, deafStopped:
 		s.failedDeaf(f)
-	case monFlags, monHold, monHoldHUP:
+	case monFlags, monHold, monHoldHUP, monSeer, monDrain:
 		s.fails(Warn, "trying again", f)
 		s.rest()
-	case illLook, illActivities, illMark:
+	case illLook, illActivities, illAgain, illMark:
 		s.failedIll(f)
 	default:
 		s.failedLeave(f)

@@ -22,7 +22,7 @@ var (
 		UnprotectAfter: 60 * time.Second, HoldTimeout: 60 * time.Second, UnhealthyAfter: 15 * time.Minute, Seed: 2,
 	}
 	scaleUpSettings    = life.ScaleUpSettings{Period: 5 * time.Second, BlindAfter: 10 * time.Second, Seed: 3}
-	checkSettings      = life.LifecycleCheckSettings{Period: 5 * time.Second, Seed: 4}
+	checkSettings      = life.LifecycleCheckSettings{Period: 5 * time.Second, UnhealthyAfter: 15 * time.Minute, Seed: 4}
 	unregisterSettings = life.UnregisterSettings{
 		Margin: 15 * time.Second, HoldTimeout: 60 * time.Second, KillAfter: 3 * time.Second, GitLabTimeout: 5 * time.Minute,
 		RebootTimeout: 25 * time.Minute, PowerOffTimeout: 100 * time.Second, Seed: 5,
@@ -91,6 +91,9 @@ const latency = 5 * time.Millisecond
 func (s *site) start(unit string) *program { return s.startWith(unit, defaults) }
 
 func (s *site) startWith(unit string, set settings) *program {
+	if _, broken := s.broken[unit]; broken {
+		return s.units[unit]
+	}
 	if s.refuses(unit) {
 		return s.units[unit]
 	}

@@ -1,6 +1,7 @@
 package life
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
@@ -16,6 +17,8 @@ type reinit struct {
 	// needless: GitLab answers the runner's polls. A refusal that init marked before
 	// is over, and the next one is news.
 	needless bool
+	broken   bool      // it ends as soon as it is started, by the last look
+	look     time.Time // when its unit is looked at, while nothing is registered
 }
 
 const (
@@ -28,12 +31,75 @@ const (
 	reinitTakes = time.Minute
 )
 
+// unableToInit is an instance that is not registered: init is at work, or has
+// failed and left word that the reason is its own, or is broken and leaves none.
+func (s *Monitor) unableToInit() {
+	switch {
+	case s.flags.Unable:
+		s.sick(reasonInit, true)
+	case !s.now.Before(s.init.look):
+		s.goTo(monInitUnit)
+		return
+	case s.ill.why != reasonInitBroken:
+		s.ill = illness{}
+		s.refusedInit()
+		return
+	}
+	s.ails(s.set.Period)
+	if s.ill.due(s.now) {
+		s.goTo(s.known(illLook))
+		return
+	}
+	s.rest()
+}
+
+// initPeriod is how often init's unit is looked at while nothing is registered.
+const initPeriod = time.Minute
+
+// gotInitUnit tells an init that is at work from one that cannot be run.
+func (s *Monitor) gotInitUnit(u fleet.UnitState) {
+	s.init.look = s.now.Add(initPeriod)
+	was := s.init.broken
+	s.init.broken = isBroken(u)
+	switch {
+	case s.flags.Registered && s.init.broken:
+		if !was {
+			s.say(Warn, "cannot have the runner registered anew", reasonInitBroken, howItEnds(u), s.unlessInitIsMended())
+		}
+		s.nextInit()
+	case s.flags.Registered:
+		s.goTo(monInit)
+		return
+	case s.init.broken && s.ill.why != reasonInitBroken:
+		s.say(Warn, "no runner is registered", reasonInitBroken, howItEnds(u), s.unlessInitIsMended())
+		s.sick(reasonInitBroken, true)
+	case !s.init.broken && s.ill.why == reasonInitBroken:
+		s.ill = illness{}
+	}
+	s.rest()
+}
+
+func (s *Monitor) unlessInitIsMended() fleet.Reason {
+	return fleet.Reason(fmt.Sprintf("see journalctl -u %s; this instance is replaced if that lasts for %s", UnitInit, s.set.UnhealthyAfter))
+}
+
+// gotInitAgain is the last look before what cannot be undone: an init that was mended
+// since may still mend the rest.
+func (s *Monitor) gotInitAgain(u fleet.UnitState) {
+	if s.init.broken = isBroken(u); s.init.broken {
+		s.goTo(illMark)
+		return
+	}
+	s.init.look, s.init.at = s.now, s.now
+	s.rest()
+}
+
 // refusedInit is an instance that is not registered, and whose init has left word
 // that it was refused.
 func (s *Monitor) refusedInit() {
 	switch {
 	case !s.flags.Refused:
-		s.init = reinit{}
+		s.init = reinit{look: s.init.look}
 	case s.init.wait == 0: // it has just been refused
 		s.nextInit()
 	case !s.now.Before(s.init.at):

@@ -49,6 +49,8 @@ type site struct {
 	units map[string]*program
 	// unitStates is what systemctl says of units, where it is not what runs.
 	unitStates map[string]string
+	// broken are units that die at each start, and how systemd words that.
+	broken map[string]fleet.UnitState
 
 	fail  func(a life.Action) *fleet.Failure // an outage: asked before each action
 	fault *fault                             // one thing that goes wrong
@@ -111,7 +113,7 @@ var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // in a group of min 0, max 10, with one other idle instance.
 func newSite(t testing.TB) *site {
 	s := &site{
-		t: t, now: epoch, units: map[string]*program{}, unitStates: map[string]string{}, n: map[string]int{}, calls: map[string]int{},
+		t: t, now: epoch, units: map[string]*program{}, unitStates: map[string]string{}, broken: map[string]fleet.UnitState{}, n: map[string]int{}, calls: map[string]int{},
 		target: fleet.InService, secret: "glpat-the-operators-secret",
 		group: fleet.Group{
 			Name: "ci", Max: 10, Desired: 1, TemplateVersion: "1",
@@ -299,6 +301,21 @@ func (s *site) die() {
 		s.never("job %d lost: the instance is gone", j.id)
 	}
 	s.timers = nil
+}
+
+// breaks has a unit die at each start.
+func (s *site) breaks(unit string, how fleet.UnitState) {
+	s.broken[unit] = how
+	if p := s.units[unit]; p != nil && p.step != nil {
+		p.gen++
+		p.step = nil
+	}
+}
+
+// mends has it run again, as systemd's next restart does.
+func (s *site) mends(unit string) {
+	delete(s.broken, unit)
+	s.start(unit)
 }
 
 // ghosts are the runners that GitLab lists with this instance's description.

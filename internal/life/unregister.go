@@ -55,8 +55,11 @@ type Unregister struct {
 	spotSeen  bool      // a spot notice came in the middle of the drain
 	spotAt    time.Time // when a spot notice is looked for
 	group     bool      // who and hook have been found out
+	ended     bool      // the runner has
 	late      bool      // the drain is over
 	replaced  bool      // the replacement was started, or cannot be
+	repeatAt  time.Time // unhealthy: not before, tell the group again
+	toldLate  bool      // unhealthy: said that nothing comes of it
 	groupAt   time.Time // not before: look for them again
 	reg       *fleet.Registration
 	regStart  time.Time
@@ -213,6 +216,9 @@ func (s *Unregister) askLate() Action {
 	case unregFind:
 		return s.find.ask()
 	case unregReplace:
+		if s.notice.Kind == fleet.NoticeUnhealthy {
+			return SetUnhealthy{s.find.who.Identity.InstanceID}
+		}
 		return TerminateSelf{s.find.who.Identity.InstanceID, false}
 	case unregHooks:
 		return DescribeHooks{s.find.who.Group}
@@ -298,8 +304,7 @@ func (s *Unregister) goOn() {
 		s.stopped, s.holding, s.looks = s.now, false, 0
 		s.lookForGroup()
 	case unregReplace:
-		s.replaced = true
-		s.say(Info, "start the replacement: terminate without decrement", fleet.Reason(s.notice.Source))
+		s.replacing()
 		s.lookForGroup()
 	case unregTerm:
 		s.termed = s.now
@@ -397,6 +402,9 @@ func (s *Unregister) unregistered() {
 	case !s.group:
 		s.late, s.tries = true, 0
 		s.lookForGroup()
+	case s.notice.Kind == fleet.NoticeUnhealthy && !s.replaced:
+		s.late, s.tries = true, 0
+		s.goTo(unregReplace)
 	default:
 		s.goTo(unregComplete)
 		s.skipHook()

@@ -76,6 +76,9 @@ func (s *Unregister) gotUnit(u fleet.UnitState) {
 // lookForGroup finds the group and its hook, once; then the drain goes on.
 func (s *Unregister) lookForGroup() {
 	switch {
+	case s.group && s.late:
+		s.goTo(unregComplete)
+		s.skipHook()
 	case s.group || s.apart() || s.urgent():
 		s.goTo(s.drainPhase())
 	case s.find.stage != found:
@@ -105,21 +108,11 @@ func (s *Unregister) gotWho() {
 	if s.find.stage != found {
 		return // the finder has another question
 	}
-	if s.replaces() && !s.replaced {
+	if s.replaces() && !s.replaced && s.notice.Kind != fleet.NoticeUnhealthy { // unhealthy: only where a hook lets the jobs end
 		s.goTo(unregReplace)
 		return
 	}
 	s.goTo(unregHooks)
-}
-
-// replaces tells whether the group does not yet know that the instance goes:
-// then terminating it now starts hook and replacement before EC2 takes it.
-func (s *Unregister) replaces() bool {
-	switch s.notice.Kind {
-	case fleet.NoticeSpot, fleet.NoticeRebalance, fleet.NoticeMaintenance:
-		return true
-	}
-	return false
 }
 
 func (s *Unregister) gotHooks(hooks []fleet.Hook) {
@@ -133,12 +126,11 @@ func (s *Unregister) gotHooks(hooks []fleet.Hook) {
 	default:
 		s.say(Warn, "complete no termination hook", fleet.Reason(fmt.Sprintf("group %q has none: EC2 takes the instance without waiting for its jobs", s.find.who.Group)))
 	}
-	if s.late {
-		s.goTo(unregComplete)
-		s.skipHook()
+	if s.notice.Kind == fleet.NoticeUnhealthy && !s.replaced && (s.late || s.hook.action.Hook != "") { // else once its jobs have ended: no hook would let them
+		s.goTo(unregReplace)
 		return
 	}
-	s.goTo(s.drainPhase())
+	s.lookForGroup()
 }
 
 // gotHeld waits until no poll is in flight, then has the runner stopped. Jobs
@@ -193,6 +185,7 @@ func (s *Unregister) timeIsUp() (time.Time, bool) {
 
 // drained goes on when the runner has ended, or does not end.
 func (s *Unregister) drained() {
+	s.ended = true
 	if s.keeps() {
 		s.goTo(unregStays)
 		return
@@ -219,8 +212,12 @@ func (s *Unregister) endJobs(deadline time.Time) {
 }
 
 // urgent tells whether a call that hangs could outlast the moment at which the
-// jobs must be ended: nothing but the runner is looked at then.
+// jobs must be ended: nothing but the runner is looked at then. Once they have
+// ended, a hook whose cap is all that bounds the drain is kept for the rest of it.
 func (s *Unregister) urgent() bool {
+	if s.ended && s.notice.Deadline == nil {
+		return false
+	}
 	d, bounded := s.deadline()
 	return bounded && !s.late && !s.killed && !s.stopped.IsZero() && s.now.Add(callMost).After(d.Add(-s.set.Margin))
 }

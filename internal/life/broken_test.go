@@ -1,0 +1,271 @@
+package life_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/life"
+)
+
+// crashes is what systemctl show tells of a unit that dies at each start.
+var crashes = fleet.UnitState{Active: "activating", Result: "signal"}
+
+var neighbours = []string{life.UnitLifecycleCheck, life.UnitMonitor}
+
+// TestBrokenNeighbourIsReplaced: an instance whose monitor or lifecycle-check dies at
+// each start is drained and replaced, once that has lasted for long; jobs that run
+// are run to their end, and each step says why.
+func TestBrokenNeighbourIsReplaced(t *testing.T) {
+	for _, unit := range neighbours {
+		for _, how := range []fleet.UnitState{crashes, {Active: "failed", Result: "core-dump"}, {Active: "activating", Result: "exit-code", ExitStatus: 203}, {Active: "activating", Result: "exit-code", ExitStatus: 1}} {
+			t.Run(unit+" "+how.Result, func(t *testing.T) {
+				s := pinned(t, fleet.ModeToken)
+				s.run(30 * time.Second)
+				s.breaks(unit, how)
+				s.proc.arrive(2 * time.Hour)
+				s.run(15 * time.Minute)
+				if s.files.flags.Notice != nil {
+					t.Fatal("before its time")
+				}
+				if s.saidAt(life.Error, unit+" does not run") != 1 || s.saidAt(life.Error, "this instance is replaced if that lasts for 15m0s") != 1 {
+					t.Error("not said, or not what follows")
+				}
+				s.run(8 * time.Minute)
+				n := s.files.flags.Notice
+				if n == nil || n.Kind != fleet.NoticeUnhealthy || !strings.Contains(n.Source, unit+" is broken") {
+					t.Fatalf("notice %+v", n)
+				}
+				if s.count("SetUnhealthy") != 1 || s.replaced != 1 || s.dead {
+					t.Errorf("reported %d times, replaced %d, dead %v", s.count("SetUnhealthy"), s.replaced, s.dead)
+				}
+				if s.saidAt(life.Error, "notice: this instance is to be replaced") != 1 || s.saidAt(life.Error, "reported this instance Unhealthy") != 1 {
+					t.Error("a step does not say why")
+				}
+				s.run(3 * time.Hour)
+				if !s.dead || len(s.proc.finished) != 1 || s.ghosts() != 0 || len(s.completed) != 1 {
+					t.Errorf("dead %v, finished %v, ghosts %d, completed %v", s.dead, s.proc.finished, s.ghosts(), s.completed)
+				}
+			})
+		}
+	}
+}
+
+// TestNoHookLetsJobsEnd: where no hook would wait, the group is told once they have.
+func TestNoHookLetsJobsEnd(t *testing.T) {
+	s := pinned(t, fleet.ModeToken)
+	s.hooks = nil
+	s.run(30 * time.Second)
+	s.breaks(life.UnitLifecycleCheck, crashes)
+	s.proc.arrive(time.Hour)
+	s.run(59 * time.Minute)
+	if s.files.flags.Notice == nil || s.count("SetUnhealthy") != 0 {
+		t.Fatalf("notice %v, reported %d times", s.files.flags.Notice, s.count("SetUnhealthy"))
+	}
+	s.run(10 * time.Minute)
+	if !s.dead || len(s.proc.finished) != 1 || s.replaced != 1 {
+		t.Errorf("dead %v, finished %v, replaced %d", s.dead, s.proc.finished, s.replaced)
+	}
+}
+
+// TestNoBrokenNeighbour: what another instance would share, what a person did, and
+// what is mended replaces nothing.
+func TestNoBrokenNeighbour(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		how  fleet.UnitState
+		arm  func(s *site, unit string)
+	}{
+		{"its configuration is wrong", fleet.UnitState{Active: "failed", Result: "exit-code", ExitStatus: 2}, nil},
+		{"it was refused", fleet.UnitState{Active: "failed", Result: "exit-code", ExitStatus: 3}, nil},
+		{"it was stopped", fleet.UnitState{Active: "inactive", Result: "success"}, nil},
+		{"it is masked", fleet.UnitState{Active: "inactive"}, nil},
+		{"it starts for long", fleet.UnitState{Active: "activating", Result: "success"}, nil},
+		{"it is mended in the last moment", crashes, func(s *site, unit string) {
+			s.fail = func(a life.Action) *fleet.Failure {
+				if _, ok := a.(life.DescribeActivities); ok && len(s.broken) > 0 {
+					s.mends(unit)
+				}
+				return nil
+			}
+		}},
+		{"an instance was just replaced, again and again", crashes, func(s *site, _ string) {
+			for at := time.Duration(0); at < 3*time.Hour; at += 9 * time.Minute {
+				s.after(at, func() {
+					s.activities = []fleet.Activity{{InstanceID: "i-other", Start: s.now, Cause: "an instance was taken out of service in response to a user health-check."}}
+				})
+			}
+		}},
+		{"another is reported", crashes, func(s *site, _ string) { s.group.Instances[len(s.group.Instances)-1].Healthy = false }},
+	} {
+		for _, unit := range neighbours {
+			t.Run(c.name+" "+unit, func(t *testing.T) {
+				s := pinned(t, fleet.ModeToken)
+				s.run(30 * time.Second)
+				s.forget()
+				s.breaks(unit, c.how)
+				if c.arm != nil {
+					c.arm(s, unit)
+				}
+				s.run(3 * time.Hour)
+				if s.files.flags.Notice != nil || s.count("SetUnhealthy") != 0 {
+					t.Errorf("notice %+v", s.files.flags.Notice)
+				}
+				late := 0
+				if strings.HasPrefix(c.name, "an") {
+					late = 1
+				}
+				if n := s.saidAt(life.Error, "still not replaced"); n != late || s.calls["aws"] > 120 {
+					t.Errorf("said %d times that it is late, want %d; %d calls", n, late, s.calls["aws"])
+				}
+			})
+		}
+	}
+}
+
+// TestBrokenAndNotReplaced: the group was told and does not act. It is told again,
+// seldom, somebody is told once, and when the group acts the hook is completed.
+func TestBrokenAndNotReplaced(t *testing.T) {
+	for _, unit := range neighbours {
+		t.Run(unit, func(t *testing.T) {
+			s := pinned(t, fleet.ModeToken)
+			s.run(30 * time.Second)
+			s.suspended = true
+			s.breaks(unit, crashes)
+			s.run(3 * time.Hour)
+			if n := s.saidAt(life.Error, "still not replaced"); n != 1 {
+				t.Errorf("said %d times", n)
+			}
+			if n := s.saidAt(life.Error, "reported this instance Unhealthy"); n != 1 {
+				t.Errorf("said %d times that it is reported", n)
+			}
+			if n := s.count("SetUnhealthy"); n < 20 || n > 40 || s.calls["aws"] > 600 {
+				t.Errorf("reported %d times, %d calls", n, s.calls["aws"])
+			}
+			s.suspended = false
+			s.run(10 * time.Minute)
+			if !s.dead || len(s.completed) != 1 {
+				t.Errorf("dead %v, completed %v", s.dead, s.completed)
+			}
+		})
+	}
+}
+
+// TestBrokenNotPermitted: one that may not report itself says so, and waits.
+func TestBrokenNotPermitted(t *testing.T) {
+	s := pinned(t, fleet.ModeToken)
+	s.run(30 * time.Second)
+	s.fail = func(a life.Action) *fleet.Failure {
+		if _, ok := a.(life.SetUnhealthy); ok {
+			return kind(fleet.Denied)
+		}
+		return nil
+	}
+	s.breaks(life.UnitMonitor, crashes)
+	s.run(2 * time.Hour)
+	if n := s.saidAt(life.Error, "cannot have this instance replaced"); n != 1 || s.calls["aws"] > 400 {
+		t.Errorf("said %d times, %d calls", n, s.calls["aws"])
+	}
+}
+
+// TestMonitorStartsTheDrain where lifecycle-check, whose end does, is broken: also
+// after it was killed itself, and not where that one was only killed once.
+func TestMonitorStartsTheDrain(t *testing.T) {
+	s := pinned(t, fleet.ModeToken)
+	s.run(30 * time.Second)
+	s.breaks(life.UnitLifecycleCheck, crashes)
+	s.files.flags.Notice = &fleet.Notice{Kind: fleet.NoticeScaleIn, SeenAt: s.now, Source: "a test"}
+	s.run(5 * time.Second)
+	s.kill(s.units[life.UnitMonitor])
+	s.run(40 * time.Second)
+	if !s.running(life.UnitUnregister) && s.files.registration != nil {
+		t.Error("nothing drains")
+	}
+
+	s = pinned(t, fleet.ModeToken)
+	s.run(30 * time.Second)
+	s.breaks(life.UnitLifecycleCheck, crashes)
+	s.files.flags.Notice = &fleet.Notice{Kind: fleet.NoticeScaleIn, SeenAt: s.now, Source: "a test"}
+	s.run(5 * time.Second)
+	s.mends(life.UnitLifecycleCheck)
+	s.run(time.Minute)
+	if s.count("monitor StartUnit {Unit:"+life.UnitUnregister) != 0 {
+		t.Error("monitor has started what lifecycle-check starts")
+	}
+}
+
+// TestLeaveNeedsEyes: an instance whose end nobody would see does not leave, and one
+// that the group takes all the same is drained by monitor.
+func TestLeaveNeedsEyes(t *testing.T) {
+	s := inService(t)
+	s.group.Desired = 3
+	s.group.Instances = append(s.group.Instances, member("i-a", true), member("i-b", true))
+	s.start(life.UnitMonitor)
+	s.start(life.UnitLifecycleCheck)
+	s.run(time.Second)
+	s.breaks(life.UnitLifecycleCheck, crashes)
+	s.run(8 * time.Minute)
+	if s.count("TerminateSelf") != 0 || s.count("HoldRunner") != 0 {
+		t.Fatal("it leaves, and nobody will see the group's answer")
+	}
+	s.scaleIn()
+	s.run(5 * time.Minute)
+	if !s.dead || len(s.completed) != 1 || s.saidAt(life.Info, "has not seen it") != 1 {
+		t.Errorf("dead %v, completed %v", s.dead, s.completed)
+	}
+}
+
+// TestLeftAndUnseen: lifecycle-check breaks while the instance leaves.
+func TestLeftAndUnseen(t *testing.T) {
+	s := inService(t)
+	s.group.Desired = 3
+	s.group.Instances = append(s.group.Instances, member("i-a", true), member("i-b", true))
+	s.start(life.UnitMonitor)
+	s.start(life.UnitLifecycleCheck)
+	s.runUntil(10*time.Minute, func() bool { return s.count("monitor HoldRunner") > 0 })
+	s.breaks(life.UnitLifecycleCheck, crashes)
+	s.run(5 * time.Minute)
+	if !s.dead || len(s.completed) != 1 || s.ghosts() != 0 {
+		t.Errorf("dead %v, completed %v, ghosts %d", s.dead, s.completed, s.ghosts())
+	}
+}
+
+// TestBrokenInit: an instance that nothing can register is replaced, and so is one
+// whose token is refused and whose init, which would take a new one up, is broken.
+func TestBrokenInit(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		arm  func(*site)
+	}{
+		{"nothing is registered", func(s *site) { s.files.flags.Registered = false; s.proc.crash() }},
+		{"the token is refused", func(s *site) { clear(s.gitlab.runners) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := pinned(t, fleet.ModeToken)
+			s.run(30 * time.Second)
+			s.breaks(life.UnitInit, crashes)
+			c.arm(s)
+			s.run(14 * time.Minute)
+			if s.count("SetUnhealthy") != 0 || s.saidAt(life.Warn, life.UnitInit+" ends as soon as it is started; it ends by signal") != 1 {
+				t.Fatalf("reported %d times, said %d times", s.count("SetUnhealthy"), s.saidAt(life.Warn, life.UnitInit+" ends"))
+			}
+			s.run(12 * time.Minute)
+			if s.count("SetUnhealthy") != 1 || s.replaced != 1 {
+				t.Errorf("reported %d times, replaced %d", s.count("SetUnhealthy"), s.replaced)
+			}
+		})
+	}
+	t.Run("it is mended", func(t *testing.T) {
+		s := pinned(t, fleet.ModeToken)
+		s.run(30 * time.Second)
+		s.breaks(life.UnitInit, crashes)
+		clear(s.gitlab.runners)
+		s.run(10 * time.Minute)
+		delete(s.broken, life.UnitInit)
+		s.run(time.Hour)
+		if s.count("SetUnhealthy") != 0 {
+			t.Error("replaced for a reason that all share")
+		}
+	})
+}

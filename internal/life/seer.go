@@ -1,0 +1,56 @@
+package life
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+)
+
+// seer is the part of Monitor that stands in for lifecycle-check where that one is
+// broken, or its metadata do not answer: what the group itself shows is as good.
+type seer struct {
+	drains bool      // the drain was started from here
+	at     time.Time // under a notice: not before, look at the one whose end starts the drain
+	blind  int       // looks in a row that found it broken
+}
+
+// due tells whether, under a notice, to look whether somebody starts the drain.
+func (s seer) due(now time.Time) bool { return !s.drains && !now.Before(s.at) }
+
+// seerPeriod is how often, under a notice, monitor looks whether what starts the drain
+// can do so.
+const seerPeriod = time.Minute
+
+// gotSeer starts the drain where lifecycle-check, whose end starts it, is broken. One
+// look does not tell: a unit that was killed once is started again seconds later.
+func (s *Monitor) gotSeer(u fleet.UnitState) {
+	if !isBroken(u) {
+		s.seer.blind, s.seer.at = 0, s.now.Add(seerPeriod)
+		s.rest()
+		return
+	}
+	if s.seer.blind++; s.seer.blind < neighbourMissing {
+		s.rest()
+		return
+	}
+	s.goTo(monDrain)
+}
+
+// gotSeen waits where nobody would see the group's answer: the termination hook would
+// wait for its time-out in vain. The broken unit is mended, or the instance replaced.
+func (s *Monitor) gotSeen(u fleet.UnitState) {
+	if isBroken(u) {
+		s.later(Debug, "stay for now", append(s.leave.why, UnitLifecycleCheck+" is broken"))
+		return
+	}
+	s.say(Info, "leave the group: hold the runner", s.leave.why...)
+	s.goTo(leaveHold)
+}
+
+// leaves writes the notice in lifecycle-check's place: that one is broken, or the
+// metadata do not answer it, and the group itself says that this instance goes.
+func (s *Monitor) leaves(state fleet.LifecycleState) {
+	s.leave.notice = fleet.Notice{Kind: fleet.NoticeScaleIn, SeenAt: s.now, Source: fmt.Sprintf("the group shows this instance as %q", state)}
+	s.goTo(leaveNotice)
+}

@@ -1,0 +1,83 @@
+package life
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/scaling"
+)
+
+// turns is how the instances of one fleet that are to be replaced for the same reason
+// do so one in ten minutes, with nobody to tell them: each waits for those before it
+// in leaving order, and looks at what the group has just done.
+type turns struct {
+	span   time.Duration // between two instances: the one before is listed as Unhealthy by then
+	next   time.Time     // not before: look again
+	turn   time.Duration // after the first in leaving order
+	others int           // looks in a row that found another instance reported
+}
+
+const (
+	// illPause is the time in which one fleet replaces one instance for one reason.
+	illPause = 10 * time.Minute
+	// markedPause is how long the group may take to act on an Unhealthy report.
+	markedPause = 5 * time.Minute
+	// illLate is after how long an instance that ought to be replaced and is not
+	// is somebody's business.
+	illLate = time.Hour
+	// unhealthyCause is how the group's activities word a replacement after
+	// SetInstanceHealth.
+	unhealthyCause = "health"
+)
+
+// listed takes a listing in: first is an instance that is reported already and goes
+// first, mine that it is this one's turn. over is for how long it has been due. Flags
+// do not count: one that is ill may be protected for a job that is long over.
+func (t *turns) listed(g fleet.Group, self string, now time.Time, over time.Duration) (first string, mine bool) {
+	all := slices.Clone(g.Instances)
+	for i := range all {
+		all[i].Protected = false
+		if all[i].ID != self && !all[i].Healthy && all[i].State == fleet.InService {
+			t.next = now.Add(min(t.span<<min(t.others, 5), markedPause)) // a group that does not act is not asked for ever
+			t.others++
+			return all[i].ID, false
+		}
+	}
+	t.others = 0
+	g.Instances = all
+	t.turn = time.Duration(max(0, slices.Index(scaling.LeavingOrder(g, self), self))) * t.span
+	if wait := t.turn - over; wait > 0 {
+		t.next = now.Add(wait)
+		return "", false
+	}
+	return "", true
+}
+
+// justReplaced finds another instance that the group has replaced for its health
+// within the pause: this one gives way.
+func (t *turns) justReplaced(all []fleet.Activity, self string, now time.Time) (fleet.Activity, bool) {
+	for _, a := range all {
+		since := now.Sub(a.Start)
+		if a.InstanceID != self && since < illPause && strings.Contains(strings.ToLower(a.Cause), unhealthyCause) {
+			t.next = now.Add(illPause - max(0, since) + t.turn) // in turn, or all who waited act together
+			return a, true
+		}
+	}
+	return fleet.Activity{}, false
+}
+
+func insteadReplaced(a fleet.Activity, now time.Time) fleet.Reason {
+	return fleet.Reason(fmt.Sprintf("instance %s was replaced %s ago: one in %s", a.InstanceID, now.Sub(a.Start).Round(time.Second), illPause))
+}
+
+func notReplaced(first string) fleet.Reason {
+	return fleet.Reason(fmt.Sprintf("instance %s is to be replaced first, and the group does not: is its process ReplaceUnhealthy or Terminate suspended?", first))
+}
+
+const (
+	othersWere fleet.Reason = "others were, one in 10m"
+	unheeded   fleet.Reason = "the group was told and does not act: is its process ReplaceUnhealthy or Terminate suspended?"
+)
