@@ -161,12 +161,7 @@ func (l *loop) doUnits(p *process, a life.Action) (any, *fleet.Failure) {
 			i.seesPage()
 			return i.runner.unitState(), nil
 		}
-		u := i.unitNamed(a.Unit)
-		s := fleet.UnitState{Active: u.active()}
-		if u.main != nil {
-			s.MainPID = 100 + int(u.id)
-		}
-		return s, nil
+		return i.unitNamed(a.Unit).shown(), nil
 	}
 	f := l.changeUnit(p, a)
 	l.did(p, a, f)

@@ -46,7 +46,7 @@ func classOf(a life.Action) class {
 // a question loses nothing.
 func changes(a life.Action) bool {
 	switch a.(type) {
-	case life.FindGroup, life.DescribeGroup, life.DescribeHooks, life.DescribeActivities, life.FindRunners, life.ResolveSecret,
+	case life.FindGroup, life.DescribeGroup, life.DescribeHooks, life.DescribeActivities, life.FindRunners, life.ResolveSecret, life.ReadUnit, life.ReadShutdown,
 		life.DescribeInstances, life.ListRunners, life.ReadRunner:
 		return false
 	}

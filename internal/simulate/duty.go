@@ -56,7 +56,7 @@ func (n needs) hitSince(i *instance, from time.Duration) bool {
 
 var (
 	// machineKinds strike the machine itself: what was under way starts again.
-	machineKinds = []Kind{Reboot, SoftReboot, PowerOff, UnitRestart, ClockJump, KillBefore, KillAfter, UnitBusy}
+	machineKinds = []Kind{Reboot, SoftReboot, PowerOff, UnitRestart, UnitBroken, ClockJump, KillBefore, KillAfter, UnitBusy}
 	needsAWS     = needs{classes: []class{aws, local, units, metadata, writes}, kinds: append([]Kind{AWSThrottles, AWSAway, AWSSlow, AWSStale, MetadataSick, DiskFull, RunnerMute, RunnerKill, Standby}, machineKinds...), grace: 3 * time.Minute}
 	needsNotice  = needs{classes: []class{metadata, writes, local}, kinds: append([]Kind{MetadataSick, DiskFull}, machineKinds...), grace: 2 * time.Minute}
 	needsFiles   = needs{classes: []class{metadata, writes, local, units}, kinds: append([]Kind{MetadataSick, DiskFull, RunnerKill}, machineKinds...), grace: 2 * time.Minute}
@@ -123,7 +123,7 @@ func owesEnd(_ *loop, i *instance, v view) bool {
 }
 
 func owesLaunch(l *loop, i *instance, v view) bool {
-	return v.state == world.PendingWait && i.up && i.down == fleet.NotGoingDown && i.runner.state == runnerActive && i.flags.Registered && l.works(i) && l.reachedGitLab(i) && !i.refused
+	return v.state == world.PendingWait && i.up && i.down == fleet.NotGoingDown && i.runner.state == runnerActive && i.flags.Registered && l.works(i) && l.canPoll(i, true) && l.reachedGitLab(i) && !i.refused
 }
 
 func owesProtection(_ *loop, i *instance, v view) bool {

@@ -51,6 +51,7 @@ func (l *loop) troubled() bool {
 
 func (l *loop) lookAtInstances() {
 	troubled := l.troubled()
+	l.lookAtBroken(troubled)
 	ill := 0
 	for _, i := range l.instances {
 		if !i.inService || i.dead {
@@ -76,7 +77,7 @@ func (l *loop) lookAtInstances() {
 			l.lookAtCalls(i)
 		}
 		most := unhealthyAfter + leakSlack + time.Duration(ill+len(l.condemned)+crashed)*12*time.Minute
-		if l.mode == fleet.ModeToken && i.refusedSince > 0 { // nobody waits for a turn to be replaced: init is to mend it
+		if l.mode == fleet.ModeToken && i.refusedSince > 0 && i.units[unitInit].broken == nil { // nobody waits for a turn to be replaced: init is to mend it
 			most = unhealthyAfter + leakSlack
 		}
 		if i.inService && !i.dead && l.at-i.workedAt > most {
@@ -263,7 +264,7 @@ func (i *instance) endedCleanly() bool {
 	case i.death == world.ReasonCrash:
 		return i.poweredOff && i.hurtSince(i.downAt-time.Second) <= 1
 	case i.spotDeadline > 0:
-		return i.spotDeadline-i.spotAt >= time.Minute && i.hurtSince(i.spotAt-time.Minute, lasting...) == 0 && i.hurtSince(i.diedAt-45*time.Second) == 0
+		return i.spotDeadline-i.spotAt >= time.Minute && i.hurtSince(i.spotAt-lookPeriod, UnitBroken) == 0 && i.hurtSince(i.spotAt-time.Minute, lasting...) == 0 && i.hurtSince(i.diedAt-45*time.Second) == 0
 	case i.death == world.ReasonLaunchTimeout:
 		return false
 	}

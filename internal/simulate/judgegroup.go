@@ -167,20 +167,18 @@ func (l *loop) condemns(p *process, a life.SetUnhealthy) error {
 	if !i.inService { // it goes already, or is not in service yet: nothing follows
 		return p.through(func() error { return l.world.SetHealth(l.now, a.InstanceID, false, false) })
 	}
-	unseen := 0
-	for _, c := range l.condemned {
-		switch {
-		case c.in == i || l.at-c.at >= 9*time.Minute || l.lasts(AWSStale) || i.hurtSince(l.at-time.Minute) > 0:
-		case c.at >= p.listedAt && unseen == 0: // nobody could have told it; two that look in the same second are a race that no order of turns ends
-			unseen++
-		default:
-			l.breaks("damping", "i%02d is reported Unhealthy %s after i%02d", i.number, l.at-c.at, c.in.number)
+	if n := i.flags.Notice; n != nil && n.Kind == fleet.NoticeUnhealthy { // judged when that was decided
+		if !slices.ContainsFunc(l.condemned, func(c condemnation) bool { return c.in == i }) {
+			l.condemned = append(l.condemned, condemnation{l.at, i})
 		}
+		l.moved = true
+		return p.through(func() error { return l.world.SetHealth(l.now, a.InstanceID, false, false) })
 	}
+	l.takesTurns(p)
 	if l.at-i.trulyAt < unhealthyAfter-2*time.Minute && i.hurtSince(l.at-20*time.Minute, RunnerMute) == 0 {
 		l.breaks("damping", "i%02d is reported Unhealthy though it worked %s ago", i.number, l.at-i.trulyAt)
 	}
-	if l.mode == fleet.ModeToken && i.runner.state == runnerActive && i.runner.deaf == nil && i.hurtSince(l.at-20*time.Minute, RunnerMute) == 0 {
+	if l.mode == fleet.ModeToken && i.runner.state == runnerActive && i.runner.deaf == nil && i.units[unitInit].broken == nil && l.at-i.units[unitInit].mendedAt > actionTimeout && i.hurtSince(l.at-20*time.Minute, RunnerMute) == 0 {
 		l.breaks("damping", "i%02d is reported Unhealthy for a reason that all share", i.number)
 	}
 	if age := l.at - i.launchedAt; age < unhealthyAfter { // whatever it could see of itself, it was not ill for that long
@@ -193,6 +191,24 @@ func (l *loop) condemns(p *process, a life.SetUnhealthy) error {
 	err := p.through(func() error { return l.world.SetHealth(l.now, a.InstanceID, false, false) })
 	l.moved = true
 	return err
+}
+
+// takesTurns: one in ten minutes, by what a process has read of the others.
+func (l *loop) takesTurns(p *process) {
+	i := p.in
+	if l.lasts(AWSStale) || i.hurtSince(l.at-time.Minute, allBut(UnitBroken)...) > 0 {
+		return
+	}
+	unseen := 0
+	for _, c := range l.condemned {
+		switch {
+		case c.in == i || l.at-c.at >= 9*time.Minute:
+		case c.at >= p.listedAt && unseen == 0: // nobody could have told it; two that look in the same second are a race that no order of turns ends
+			unseen++
+		default:
+			l.breaks("damping", "i%02d is reported Unhealthy %s after i%02d", i.number, l.at-c.at, c.in.number)
+		}
+	}
 }
 
 // stopsRunner: a job that GitLab hands to a poll that is cancelled would hang. So

@@ -212,13 +212,16 @@ func (i *instance) hookTimedOut(which string, since, timeout time.Duration) {
 	}
 	// Whatever failed, it is to be tried again: a heartbeat in a third of the time-out.
 	if tried := l.at - max(i.beatAt, i.soughtAt); i.beatAt >= since && tried > max(timeout*6/10, 25*time.Second) && !needsMachine.hitSince(i, from) && i.up && i.down == fleet.NotGoingDown && i.spotDeadline == 0 &&
-		l.at-since < min(100*timeout, 48*time.Hour)-time.Second {
+		!i.isDue(5*time.Second) { // the jobs' end comes first then
 		l.breaks("hook", "i%02d its %s hook timed out, and nobody has tried to extend it for %s", i.number, which, tried)
 		return
 	}
 	i.hookOver = true
+	if i.explained(which) {
+		return
+	}
 	if i.warnedAt < since && i.spotDeadline == 0 && i.hurtSince(from, AWSSlow, Slow) == 0 && // a slow answer is no failure to tell of
-		l.at-since < min(100*timeout, 48*time.Hour)-time.Second && i.up && i.down == fleet.NotGoingDown {
+		!i.isDue(5*time.Second) && i.up {
 		l.breaks("hook", "i%02d its %s hook timed out, and no line says why", i.number, which)
 	}
 }

@@ -1,5 +1,7 @@
 package simulate
 
+import "slices"
+
 // Kind is a kind of fault.
 type Kind string
 
@@ -51,6 +53,7 @@ const (
 	RunnerDeaf  Kind = "runner deaf"  // it lives and does not poll, until a reload, a restart, or for good
 	ClockJump   Kind = "clock jump"   // the wall clock is set
 	UnitRestart Kind = "unit restart" // systemctl restart of the daemons: an upgrade
+	UnitBroken  Kind = "unit broken"  // a daemon, or init, dies at each start: for a while, or for good
 )
 
 // What an operator does to the group, or it to itself.
@@ -71,7 +74,7 @@ func Kinds() []Kind {
 	return []Kind{
 		KillBefore, KillAfter, Throttled, Unavailable, AnswerLost, Slow, Hang, StaleListing, Unauthorized, Garbage, WriteFails, UnitBusy,
 		AWSThrottles, AWSAway, AWSSlow, AWSStale, HeartbeatsLost, GitLabAway, GitLabSlow, MetadataSick, DiskFull, TokenRevoked, TokenRotated,
-		Spot, SpotLate, SpotAgain, Rebalance, Maintenance, Crash, Reboot, SoftReboot, PowerOff, RunnerKill, RunnerMute, RunnerDeaf, ClockJump, UnitRestart,
+		Spot, SpotLate, SpotAgain, Rebalance, Maintenance, Crash, Reboot, SoftReboot, PowerOff, RunnerKill, RunnerMute, RunnerDeaf, ClockJump, UnitRestart, UnitBroken,
 		DesiredZero, Refresh, Suspend, DeleteRunners, Standby, Detach, ScaleInByHand, BoundsChange, AZRebalance,
 	}
 }
@@ -83,4 +86,9 @@ func (k Kind) atAction() bool {
 		return true
 	}
 	return false
+}
+
+// allBut are all kinds but one.
+func allBut(k Kind) []Kind {
+	return slices.DeleteFunc(Kinds(), func(o Kind) bool { return o == k })
 }

@@ -18,13 +18,15 @@ func atMoment(d *dice) Fault {
 	f := Fault{Since: pick(d, Boot, Notice), Instance: d.from(1, 50)}
 	f.Kind = pick(d,
 		AWSThrottles, AWSAway, HeartbeatsLost, GitLabAway, MetadataSick, DiskFull, DiskFull, RunnerMute, RunnerMute,
-		Spot, SpotLate, SpotAgain, Crash, Reboot, SoftReboot, PowerOff, RunnerKill, ClockJump, UnitRestart)
+		Spot, SpotLate, SpotAgain, Crash, Reboot, SoftReboot, PowerOff, RunnerKill, ClockJump, UnitRestart, UnitBroken)
 	f.At = d.span(0, pick(d, 3*time.Second, 30*time.Second, 5*time.Minute))
 	switch f.Kind {
 	case AWSThrottles, AWSAway, HeartbeatsLost, GitLabAway, MetadataSick:
 		f.For, f.Count = d.span(5*time.Second, 5*time.Minute), pick(d, 30, 100)
 	case DiskFull, RunnerMute:
 		f.For = d.span(5*time.Second, 15*time.Minute)
+	case UnitBroken:
+		f.Count, f.For = d.from(1, 3), pick(d, 10*time.Minute, 25*time.Minute, 0)
 	case SpotLate:
 		f.Amount = d.span(5*time.Second, 55*time.Second)
 	case ClockJump:

@@ -92,6 +92,8 @@ func (l *loop) strikeInstance(f *Fault, i *instance) {
 		i.unseen = append(i.unseen, f)
 	case UnitRestart:
 		l.restartUnits(f, i)
+	case UnitBroken:
+		l.breakUnit(f, i)
 	default:
 		if l.ec2Fault(f, i) {
 			i.unseen = append(i.unseen, f)

@@ -61,7 +61,7 @@ func (l *loop) begin(u *unit, verb string) *process {
 		i.inits++
 		p.step = inPlace(life.NewInit(l.initSettings(seed)))
 	case u.id == unitCheck:
-		p.step = inPlace(life.NewLifecycleCheck(life.LifecycleCheckSettings{Period: 5 * time.Second, LeaveOnRebalance: l.leavesOnRebalance(), LeaveOnMaintenance: true, Seed: seed}))
+		p.step = inPlace(life.NewLifecycleCheck(life.LifecycleCheckSettings{Period: 5 * time.Second, LeaveOnRebalance: l.leavesOnRebalance(), LeaveOnMaintenance: true, UnhealthyAfter: unhealthyAfter, Seed: seed}))
 	case u.id == unitMonitor:
 		p.step = inPlace(life.NewMonitor(l.monitorSettings(seed)))
 	case u.id == unitScaleUp:

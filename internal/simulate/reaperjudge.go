@@ -161,6 +161,9 @@ func (l *loop) judgeReaper() {
 	l.lookAtGhosts()
 	rounds := int(x.host.starts[verbReap]) + int(l.at/reapEvery) + 1 //nolint:gosec // small
 	pages := 1 + x.most/l.reap.perPage
+	if x.host.hurtSince(0, ClockJump) > 0 { // a runner that was used after its instance was gone, by that clock, is looked at each time
+		pages++
+	}
 	deeds := x.reaped + x.freed + x.host.hurtSince(0)
 	switch {
 	case x.lists > rounds:

@@ -79,6 +79,7 @@ type instanceRecord struct {
 	refused      bool // init was, for good
 	hookOver     bool // its termination hook timed out, and that is excused
 
+	brokenFor    time.Duration     // its neighbour could have had it replaced, so far
 	owed         [16]time.Duration // by duty; below 0: said
 	drainRefused bool              // unregister was, for good
 	jobAt        time.Duration     // a job came or ended
@@ -161,7 +162,10 @@ func (i *instance) moved(e world.InstanceChanged) {
 	case world.PendingWait:
 		i.launchWait = l.at
 	case world.InService:
-		i.inService, i.serviceAt, i.workedAt, i.trulyAt = true, l.at, l.at, l.at
+		i.inService, i.serviceAt, i.workedAt = true, l.at, l.at
+		if i.runner.deaf == nil { // one that is, was so before Standby too
+			i.trulyAt = l.at
+		}
 	case world.TerminatingWait:
 		i.endWait = l.at
 	case world.TerminatingProceed:

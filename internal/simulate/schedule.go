@@ -162,7 +162,7 @@ func atTime(d *dice, until time.Duration) Fault {
 	f := Fault{
 		Kind: pick(d,
 			AWSThrottles, AWSAway, AWSSlow, AWSStale, HeartbeatsLost, GitLabAway, GitLabSlow, MetadataSick, DiskFull, TokenRevoked, TokenRotated,
-			Spot, Spot, SpotLate, SpotAgain, Rebalance, Maintenance, Crash, Crash, Reboot, SoftReboot, PowerOff, RunnerKill, RunnerMute, RunnerDeaf, ClockJump, UnitRestart,
+			Spot, Spot, SpotLate, SpotAgain, Rebalance, Maintenance, Crash, Crash, Reboot, SoftReboot, PowerOff, RunnerKill, RunnerMute, RunnerDeaf, ClockJump, UnitRestart, UnitBroken,
 			DesiredZero, Refresh, Suspend, DeleteRunners, Standby, Detach, ScaleInByHand, BoundsChange, AZRebalance),
 		At: d.span(time.Minute, until), Instance: d.from(1, 1000),
 	}
@@ -190,6 +190,8 @@ func atTime(d *dice, until time.Duration) Fault {
 		f.Amount = d.span(5*time.Second, 55*time.Second)
 	case ClockJump:
 		f.Amount = d.span(-2*time.Hour, 2*time.Hour)
+	case UnitBroken:
+		f.Count, f.For = pick(d, 1, 2), pick(d, 10*time.Minute, 25*time.Minute, 0, 0)
 	default:
 		atTimeByHand(d, &f)
 	}

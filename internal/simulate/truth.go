@@ -103,6 +103,13 @@ const clockSlack = 35 * time.Second
 func (i *instance) writesNotice(p *process, n fleet.Notice) {
 	l, verb := i.l, p.verb
 	m, ok := l.world.Metadata(l.now, i.id)
+	if n.Kind == fleet.NoticeUnhealthy {
+		l.judgeResort(p)
+		return
+	}
+	if verb == "monitor" && (n.Kind != fleet.NoticeScaleIn || m.Target != world.Terminated) {
+		l.breaks("notice", "i%02d monitor writes a notice (%s) though its group does not take it", i.number, n.Kind)
+	}
 	if verb != "lifecycle-check" || !ok {
 		return
 	}
@@ -215,7 +222,7 @@ func (i *instance) hears(p *process, s life.Say) {
 	if s.Level == life.Error {
 		p.erred, i.erred = true, true
 	}
-	if complains && p.verb != "monitor" && p.verb != "scale-up" {
+	if complains && (p.verb != "monitor" || i.units[unitInit].broken != nil || i.units[unitCheck].broken != nil) && p.verb != "scale-up" { // who else could tell of those?
 		i.warnedAt = i.l.at
 	}
 	if s.Level == life.Debug {

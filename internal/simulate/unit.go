@@ -62,6 +62,13 @@ type unit struct {
 	after  func()   // what follows when stops has ended
 	code   life.ExitCode
 	killed bool // how main ended while stops ran
+
+	result string // Result=
+	status int    // ExecMainStatus=
+
+	broken   *Fault        // it dies at each start
+	brokenAt time.Duration // since when
+	mendedAt time.Duration
 }
 
 // start is systemctl start.
@@ -88,6 +95,11 @@ func (u *unit) run() {
 	}
 	u.gen++
 	u.asked, u.again, u.state = false, false, unitRunning
+	u.result, u.status = "success", 0
+	if u.broken != nil {
+		u.ended(0, true)
+		return
+	}
 	u.main = i.l.begin(u, verbs[u.id])
 }
 
@@ -166,6 +178,13 @@ func (u *unit) ended(code life.ExitCode, killed bool) {
 	i := u.in
 	clean := code == life.Done && !killed
 	u.state = unitDown
+	u.result, u.status = "success", int(code)
+	switch {
+	case killed:
+		u.result = "signal"
+	case !clean:
+		u.result = "exit-code"
+	}
 	if !clean {
 		u.state = unitFailed
 	}
@@ -204,6 +223,44 @@ func (u *unit) vanish() {
 		}
 	}
 	u.main, u.stops, u.state = nil, nil, unitDown
+}
+
+// brokenUnits are those that a fault can break, by its Count.
+var brokenUnits = [...]unitID{unitMonitor, unitCheck, unitInit}
+
+// breakUnit has a unit die at each start, for a while or for good.
+func (l *loop) breakUnit(f *Fault, i *instance) {
+	u := &i.units[brokenUnits[(f.Count+2)%3]]
+	if u.broken != nil || i.down != fleet.NotGoingDown {
+		return
+	}
+	if u.brokenAt == 0 || l.at-u.mendedAt > neighbourLooks { // else nobody may have seen it mended
+		u.brokenAt = l.at
+	}
+	u.broken = f
+	i.unseen = append(i.unseen, f)
+	l.line(l.at, "i%02d %s is broken", i.number, unitNames[u.id])
+	if u.main != nil && !u.asked {
+		l.kill(u.main)
+	}
+	if f.For > 0 {
+		l.after(f.For, func() {
+			l.line(l.at, "i%02d %s is mended", i.number, unitNames[u.id])
+			u.broken, u.mendedAt = nil, l.at
+		})
+	}
+}
+
+// shown is what systemctl show tells.
+func (u *unit) shown() fleet.UnitState {
+	s := fleet.UnitState{Active: u.active(), Result: u.result, ExitStatus: u.status}
+	if u.main != nil {
+		s.MainPID = 100 + int(u.id)
+	}
+	if u.broken != nil && s.Result == "signal" {
+		u.in.sees(UnitBroken)
+	}
+	return s
 }
 
 // active is ActiveState.

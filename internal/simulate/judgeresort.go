@@ -1,0 +1,93 @@
+package simulate
+
+import (
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+)
+
+// The chain of last resorts: an instance whose monitor or lifecycle-check is broken
+// for good is replaced, by the other of the two. Where both are, nobody is left.
+
+// neighbourLooks is how long it may take until a neighbour has seen it broken.
+const neighbourLooks = 5 * time.Minute
+
+// brokenUnit is the one of the two that is broken; nil where none is, or both are.
+func (i *instance) brokenUnit() *unit {
+	check, monitor := &i.units[unitCheck], &i.units[unitMonitor]
+	switch {
+	case (check.broken != nil) == (monitor.broken != nil):
+		return nil
+	case check.broken != nil:
+		return check
+	}
+	return monitor
+}
+
+// explained tells whether a hook timed out because what completes it is broken: of
+// init systemd's own lines tell, of lifecycle-check its neighbour's, once it has seen it.
+func (i *instance) explained(hook string) bool {
+	init, check := &i.units[unitInit], &i.units[unitCheck]
+	switch {
+	case hook == "launch":
+		return init.broken != nil
+	case check.broken == nil:
+		return false
+	}
+	return i.warnedAt > check.brokenAt || i.l.at-check.brokenAt < 2*neighbourLooks+30*time.Second || i.units[unitMonitor].broken != nil
+}
+
+// judgeResort holds the decision to be replaced against what is so.
+func (l *loop) judgeResort(p *process) {
+	i := p.in
+	u := i.brokenUnit()
+	switch {
+	case (u == nil || u == p.unit) && l.at-max(i.units[unitCheck].mendedAt, i.units[unitMonitor].mendedAt) < actionTimeout+10*time.Second: // since the last look
+	case u == nil || u == p.unit:
+		l.breaks("notice", "i%02d %s has it replaced, and its neighbour is not broken", i.number, p.verb)
+	case l.at-u.brokenAt < unhealthyAfter:
+		l.breaks("notice", "i%02d %s has it replaced %s after its neighbour broke", i.number, p.verb, l.at-u.brokenAt)
+	case l.at-p.actsAt > actionTimeout+30*time.Second:
+		l.breaks("damping", "i%02d is to be replaced without a look at what the group has just done", i.number)
+	}
+	l.takesTurns(p)
+}
+
+// needsResort is what the chain of last resorts rests on, beside the machine itself.
+var needsResort = needs{classes: []class{aws, local, units, metadata, writes}, kinds: []Kind{AWSThrottles, AWSAway, AWSSlow, AWSStale, MetadataSick, DiskFull, RunnerMute, RunnerKill, RunnerDeaf, Standby, GitLabAway, DeleteRunners}}
+
+// anewKinds have the neighbour that is not broken count anew.
+var anewKinds = []Kind{Reboot, SoftReboot, PowerOff, UnitRestart, KillBefore, KillAfter}
+
+// lookAtBroken counts the minutes in which an instance is in service and broken.
+func (l *loop) lookAtBroken(troubled bool) {
+	broken := 0
+	for _, i := range l.instances {
+		if i.dead || !i.up {
+			continue
+		}
+		for u := range i.units {
+			if i.units[u].broken != nil {
+				i.hurt(l.at, local, UnitBroken) // for as long as it is
+				broken++
+			}
+		}
+	}
+	if broken == 0 {
+		return
+	}
+	most := unhealthyAfter + neighbourLooks + leakSlack + time.Duration(broken+len(l.condemned)+l.crashedSince(l.at-time.Hour))*12*time.Minute
+	for _, i := range l.instances {
+		switch {
+		case i.brokenUnit() == nil || i.dead || i.hurtSince(l.at-lookPeriod, anewKinds...) > 0:
+			i.brokenFor = 0
+		case troubled || !i.inService || !i.up || i.down != fleet.NotGoingDown || needsResort.hitSince(i, l.at-lookPeriod):
+		default:
+			i.brokenFor += lookPeriod
+		}
+		if i.brokenFor > most {
+			l.breaks("leak", "i%02d has a broken %s for %s, and is not replaced", i.number, unitNames[i.brokenUnit().id], i.brokenFor)
+			i.brokenFor = -10 * time.Hour
+		}
+	}
+}
