@@ -116,6 +116,12 @@ func section(o fleet.Observation, name string) fleet.RunnerReading {
 	return fleet.RunnerReading{}
 }
 
+// asksAnew tells whether GitLab holds a poll of the section that it refused: it was
+// registered anew a moment ago, and the answer will tell. A refusal comes at once.
+func (s *Monitor) asksAnew() bool {
+	return s.ill.section != "" && section(s.last, s.ill.section).InFlight > 0
+}
+
 // refused tells whether GitLab refuses the runner's polls.
 func (i illness) refused() bool {
 	return i.why == reasonRefused || i.why == reasonRefusedAll || i.why == reasonUnmended

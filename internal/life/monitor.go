@@ -207,7 +207,7 @@ func (s *Monitor) choose() phase {
 		return s.known(monMark)
 	case !busy && s.protected && s.idle >= s.set.UnprotectAfter && !s.now.Before(s.protectAt):
 		return s.known(monUnprotect)
-	case s.ill.due(s.now) && !busy: // jobs that run are run to their end
+	case s.ill.due(s.now) && !busy && !s.asksAnew(): // jobs that run are run to their end
 		return s.known(illLook)
 	case s.resort() != "":
 		return s.resort()

@@ -67,6 +67,7 @@ type mark struct {
 	group, instance string
 	since           time.Time
 	why             string
+	missed          bool // nothing of it was listed in the last round
 }
 
 // member is an instance in a group.

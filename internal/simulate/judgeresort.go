@@ -24,15 +24,15 @@ func (i *instance) brokenUnit() *unit {
 	return monitor
 }
 
-// explained tells whether a hook timed out because what completes it is broken: of
+// explained tells whether a hook timed out since a time because what completes it is broken: of
 // init systemd's own lines tell, of lifecycle-check its neighbour's, once it has seen it.
-func (i *instance) explained(hook string) bool {
+func (i *instance) explained(hook string, from time.Duration) bool {
 	init, check := &i.units[unitInit], &i.units[unitCheck]
 	switch {
 	case hook == "launch":
-		return init.broken != nil
+		return init.broken != nil || init.mendedAt > from
 	case check.broken == nil:
-		return false
+		return check.mendedAt > from
 	}
 	return i.warnedAt > check.brokenAt || i.l.at-check.brokenAt < 2*neighbourLooks+30*time.Second || i.units[unitMonitor].broken != nil
 }

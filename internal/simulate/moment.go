@@ -26,7 +26,7 @@ func atMoment(d *dice) Fault {
 	case DiskFull, RunnerMute:
 		f.For = d.span(5*time.Second, 15*time.Minute)
 	case UnitBroken:
-		f.Count, f.For = d.from(1, 3), pick(d, 10*time.Minute, 25*time.Minute, 0)
+		f.Count, f.For = d.from(1, 3), pick(d, 10*time.Minute, 25*time.Minute, 0, 0)
 	case SpotLate:
 		f.Amount = d.span(5*time.Second, 55*time.Second)
 	case ClockJump:

@@ -191,7 +191,7 @@ func atTime(d *dice, until time.Duration) Fault {
 	case ClockJump:
 		f.Amount = d.span(-2*time.Hour, 2*time.Hour)
 	case UnitBroken:
-		f.Count, f.For = pick(d, 1, 2), pick(d, 10*time.Minute, 25*time.Minute, 0, 0)
+		f.Count, f.For = pick(d, 1, 2, 1, 2, 3), pick(d, 10*time.Minute, 25*time.Minute, 0, 0)
 	default:
 		atTimeByHand(d, &f)
 	}
