@@ -269,3 +269,22 @@ func TestBrokenInit(t *testing.T) {
 		}
 	})
 }
+
+// TestBrokenInStandby: that lifecycle-check is broken is said of an instance in
+// Standby too, and nothing is done about one that an operator looks at.
+func TestBrokenInStandby(t *testing.T) {
+	s := pinned(t, fleet.ModeToken)
+	s.run(30 * time.Second)
+	s.me().State, s.target = fleet.Standby, fleet.Standby
+	s.run(30 * time.Second)
+	s.breaks(life.UnitLifecycleCheck, crashes)
+	s.run(2 * time.Hour)
+	if s.saidAt(life.Error, life.UnitLifecycleCheck+" does not run") != 1 || s.files.flags.Notice != nil || s.calls["aws"] > 15 {
+		t.Errorf("said %d times, notice %v, %d calls", s.saidAt(life.Error, "does not run"), s.files.flags.Notice, s.calls["aws"])
+	}
+	s.me().State, s.target = fleet.InService, fleet.InService // which nobody tells monitor
+	s.run(20 * time.Minute)
+	if !s.dead || s.replaced != 1 {
+		t.Errorf("back in service: dead %v, replaced %d", s.dead, s.replaced)
+	}
+}

@@ -233,8 +233,14 @@ func (s *Monitor) known(p phase) phase {
 
 func (s *Monitor) got(r Result) {
 	if s.check.has(s.phase) {
-		written := s.check.got(&s.flow, &s.find, r)
-		s.goTo(map[bool]phase{true: monFlags, false: monAct}[written])
+		switch written := s.check.got(&s.flow, &s.find, r); {
+		case written:
+			s.goTo(monFlags)
+		case s.flags.Standby:
+			s.rest()
+		default:
+			s.goTo(monAct)
+		}
 		return
 	}
 	if r.Failure != nil && s.phase != monFind {
@@ -330,7 +336,11 @@ func (s *Monitor) gotFlags(f fleet.Flags) {
 		s.goTo(monHold)
 	case f.Standby:
 		s.forget()
-		s.leave.quiet = false // coming back raises desired: it may be one too many then
+		s.leave.quiet = false   // coming back raises desired: it may be one too many then
+		if s.check.due(s.now) { // it may be back, and nobody else would see that
+			s.goTo(s.check.begins())
+			return
+		}
 		s.rest()
 	case f.Held && s.leave.left.IsZero(): // back from Standby, or a leave that was cut short by a kill
 		s.say(Info, "put the runner's sections back", "they were taken out, and this instance stays")

@@ -142,7 +142,7 @@ func (n *neighbour) got(f *flow, find *finder, r Result) bool {
 	}
 	switch was {
 	case resortUnit:
-		n.gotUnit(f, value[fleet.UnitState](r))
+		n.gotUnit(f, find, value[fleet.UnitState](r))
 	case resortFind:
 		if failure := find.got(r); failure != nil {
 			n.failed(f, failure)
@@ -154,7 +154,7 @@ func (n *neighbour) got(f *flow, find *finder, r Result) bool {
 	case resortActivities:
 		n.gotActivities(f, find.who.Identity.InstanceID, value[[]fleet.Activity](r))
 	case resortAgain:
-		n.gotAgain(f, value[fleet.UnitState](r))
+		n.gotAgain(f, find, value[fleet.UnitState](r))
 	}
 	return was == resortNotice
 }
@@ -163,7 +163,7 @@ func (n *neighbour) got(f *flow, find *finder, r Result) bool {
 func (n *neighbour) then(f *flow, p phase) { n.step, n.next = p, f.now }
 
 // gotUnit starts a unit that has failed, once. One that was stopped by hand stays so.
-func (n *neighbour) gotUnit(f *flow, u fleet.UnitState) {
+func (n *neighbour) gotUnit(f *flow, find *finder, u fleet.UnitState) {
 	passed := min(f.now.Sub(n.looked), illPause+n.period()) // the longest pause between two looks
 	n.looked = f.now
 	switch u.Active {
@@ -186,7 +186,7 @@ func (n *neighbour) gotUnit(f *flow, u fleet.UnitState) {
 	case !n.said:
 		n.says(f, u)
 	case n.broken && n.after > 0 && n.lasted >= n.after:
-		n.then(f, resortFind)
+		n.goOn(f, find)
 	}
 }
 
@@ -217,8 +217,13 @@ func (n *neighbour) goOn(f *flow, find *finder) {
 	n.then(f, resortFind)
 }
 
-// gotListing waits for this instance's turn.
+// gotListing waits for this instance's turn. One that is not in service is not
+// replaced: it is on its way in or out, or an operator has a look at it.
 func (n *neighbour) gotListing(f *flow, self string, g fleet.Group) {
+	if me, _ := g.Find(self); me.State != fleet.InService {
+		n.next = f.now.Add(illPause)
+		return
+	}
 	first, mine := n.turns.listed(g, self, f.now, n.lasted-n.after)
 	switch {
 	case first != "":
@@ -242,9 +247,9 @@ func (n *neighbour) gotActivities(f *flow, self string, all []fleet.Activity) {
 }
 
 // gotAgain is the last look before what cannot be undone: it may be mended meanwhile.
-func (n *neighbour) gotAgain(f *flow, u fleet.UnitState) {
+func (n *neighbour) gotAgain(f *flow, find *finder, u fleet.UnitState) {
 	if !isBroken(u) {
-		n.gotUnit(f, u)
+		n.gotUnit(f, find, u)
 		return
 	}
 	n.notice = fleet.Notice{Kind: fleet.NoticeUnhealthy, SeenAt: f.now, Source: string(n.reason())}

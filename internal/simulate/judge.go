@@ -71,12 +71,11 @@ func (l *loop) lookAtInstances() {
 		}
 		ill++
 	}
-	crashed := l.crashedSince(l.at - time.Hour)
 	for _, i := range l.instances {
 		if !i.dead {
 			l.lookAtCalls(i)
 		}
-		most := unhealthyAfter + leakSlack + time.Duration(ill+len(l.condemned)+crashed)*12*time.Minute
+		most := unhealthyAfter + leakSlack + l.turnsSince(i.workedAt, ill)
 		if l.mode == fleet.ModeToken && i.refusedSince > 0 && i.units[unitInit].broken == nil { // nobody waits for a turn to be replaced: init is to mend it
 			most = unhealthyAfter + leakSlack
 		}
@@ -91,6 +90,23 @@ func (l *loop) lookAtInstances() {
 // that waits as it should.
 func (i *instance) deafAfterRefusals() bool {
 	return i.l.tokenEver && i.runner.deaf != nil && i.l.at-i.trulyAt < 2*time.Hour
+}
+
+// turnPause is what one instance that is replaced may cost the next: ten minutes, and
+// its turn.
+const turnPause = 12 * time.Minute
+
+// turnsSince is for how long an instance that is ill since a time may have had to give
+// way: to those replaced meanwhile, and to others that are ill now.
+func (l *loop) turnsSince(since time.Duration, ill int) time.Duration {
+	since -= 10 * time.Minute
+	n := ill + l.crashedSince(since)
+	for _, c := range l.condemned {
+		if c.at >= since {
+			n++
+		}
+	}
+	return time.Duration(n) * turnPause
 }
 
 // crashedSince counts the instances that EC2's health checks had replaced: these take
@@ -258,7 +274,7 @@ func (l *loop) judgeRunners(r world.Records) {
 func (i *instance) endedCleanly() bool {
 	switch {
 	case i.detachedAt > 0 && !i.dead:
-		return i.l.at-i.detachedAt > 90*time.Minute
+		return i.units[unitCheck].broken == nil && i.l.at-i.detachedAt > 90*time.Minute
 	case !i.dead || i.hookOver:
 		return false
 	case i.death == world.ReasonCrash:

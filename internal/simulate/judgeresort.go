@@ -76,7 +76,6 @@ func (l *loop) lookAtBroken(troubled bool) {
 	if broken == 0 {
 		return
 	}
-	most := unhealthyAfter + neighbourLooks + leakSlack + time.Duration(broken+len(l.condemned)+l.crashedSince(l.at-time.Hour))*12*time.Minute
 	for _, i := range l.instances {
 		switch {
 		case i.brokenUnit() == nil || i.dead || i.hurtSince(l.at-lookPeriod, anewKinds...) > 0:
@@ -85,7 +84,7 @@ func (l *loop) lookAtBroken(troubled bool) {
 		default:
 			i.brokenFor += lookPeriod
 		}
-		if i.brokenFor > most {
+		if i.brokenFor > unhealthyAfter+neighbourLooks+leakSlack+l.turnsSince(l.at-i.brokenFor, broken) {
 			l.breaks("leak", "i%02d has a broken %s for %s, and is not replaced", i.number, unitNames[i.brokenUnit().id], i.brokenFor)
 			i.brokenFor = -10 * time.Hour
 		}

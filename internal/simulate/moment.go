@@ -26,7 +26,10 @@ func atMoment(d *dice) Fault {
 	case DiskFull, RunnerMute:
 		f.For = d.span(5*time.Second, 15*time.Minute)
 	case UnitBroken:
-		f.Count, f.For = d.from(1, 3), pick(d, 10*time.Minute, 25*time.Minute, 0, 0)
+		f.Count, f.For = pick(d, 1, 2, 3, 3), pick(d, 10*time.Minute, 25*time.Minute, 0, 0)
+		if f.Count == 3 { // init is done soon
+			f.Since, f.At = Boot, d.span(0, time.Second)
+		}
 	case SpotLate:
 		f.Amount = d.span(5*time.Second, 55*time.Second)
 	case ClockJump:

@@ -63,6 +63,7 @@ func (l *loop) begin(u *unit, verb string) *process {
 	case u.id == unitCheck:
 		p.step = inPlace(life.NewLifecycleCheck(life.LifecycleCheckSettings{Period: 5 * time.Second, LeaveOnRebalance: l.leavesOnRebalance(), LeaveOnMaintenance: true, UnhealthyAfter: unhealthyAfter, Seed: seed}))
 	case u.id == unitMonitor:
+		i.workedAt = max(i.workedAt, l.at) // it counts anew
 		p.step = inPlace(life.NewMonitor(l.monitorSettings(seed)))
 	case u.id == unitScaleUp:
 		p.step = inPlace(life.NewScaleUp(scaleUpSettings(seed)))
@@ -105,6 +106,9 @@ func (l *loop) number() uint64 { return of(l.seed, 3, 0, 0) }
 func (p *process) gone() {
 	p.gen++
 	p.exited = true
+	if _, creates := p.action.(life.CreateRunner); creates && p.value != nil && (p.hit == nil || p.hit.Kind != KillAfter) { // that one is counted where it strikes
+		p.unsaved++
+	}
 	if p.unsaved > 0 {
 		p.in.orphanAt = p.in.l.at
 	}
@@ -194,7 +198,7 @@ func (l *loop) kill(p *process) {
 	p.gone()
 	l.line(l.at, "i%02d %s is killed", p.in.number, p.verb)
 	if p.verb == verbShutdown {
-		p.unit.stopEnded()
+		p.unit.stopKilled()
 		return
 	}
 	p.unit.mainEnded(0, true)

@@ -60,6 +60,7 @@ type unit struct {
 	again  bool     // a start job waits for the unit to be down
 	asked  bool     // to stop: no restart
 	after  func()   // what follows when stops has ended
+	redone bool     // stops was killed, and is run once more: ExecStopPost= of runner-shutdown
 	code   life.ExitCode
 	killed bool // how main ended while stops ran
 
@@ -146,7 +147,7 @@ func (u *unit) giveUpLater() {
 
 // runStop runs shoal unregister --shutdown, then what follows.
 func (u *unit) runStop(then func()) {
-	u.after = then
+	u.after, u.redone = then, false
 	u.stops = u.in.l.begin(u, verbShutdown)
 }
 
@@ -156,6 +157,16 @@ func (u *unit) stopEnded() {
 	then := u.after
 	u.stops, u.after = nil, nil
 	then()
+}
+
+// stopKilled is ExecStop= ended by a signal.
+func (u *unit) stopKilled() {
+	if u.redone || u.in.down == fleet.NotGoingDown {
+		u.stopEnded()
+		return
+	}
+	u.redone = true
+	u.stops = u.in.l.begin(u, verbShutdown)
 }
 
 // mainEnded is the main process's end.
