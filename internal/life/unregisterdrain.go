@@ -213,9 +213,10 @@ func (s *Unregister) endJobs(deadline time.Time) {
 
 // urgent tells whether a call that hangs could outlast the moment at which the
 // jobs must be ended: nothing but the runner is looked at then. Once they have
-// ended, a hook whose cap is all that bounds the drain is kept for the rest of it.
+// ended the hook is kept for the rest, but not before GitLab was asked once in the
+// little time that EC2 leaves.
 func (s *Unregister) urgent() bool {
-	if s.ended && s.notice.Deadline == nil {
+	if s.ended && (s.notice.Deadline == nil || s.phase == unregDelete && s.backoff.tries > 0) {
 		return false
 	}
 	d, bounded := s.deadline()

@@ -212,7 +212,8 @@ func (i *instance) hookTimedOut(which string, since, timeout time.Duration) {
 	}
 	// Whatever failed, it is to be tried again: a heartbeat in a third of the time-out.
 	if tried := l.at - max(i.beatAt, i.soughtAt); i.beatAt >= since && tried > max(timeout*6/10, 25*time.Second) && !needsMachine.hitSince(i, from) && i.up && i.down == fleet.NotGoingDown && i.spotDeadline == 0 &&
-		!i.isDue(5*time.Second) { // the jobs' end comes first then
+		!i.isDue(5*time.Second) && // the jobs' end comes first then
+		!(which == "launch" && i.erred && i.units[unitInit].main == nil) { // it gave up and has said so
 		l.breaks("hook", "i%02d its %s hook timed out, and nobody has tried to extend it for %s", i.number, which, tried)
 		return
 	}
