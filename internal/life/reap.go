@@ -41,25 +41,28 @@ type Reap struct {
 	trouble ExitCode  // the worst that it met
 	marks   []mark    // instances that are gone, by id
 
-	at     int           // the group, or the first of the batch, that is asked for
-	groups []fleet.Group // that could be read in this round
-	asTold bool          // the token was read in this round
-	listed bool          // the runners were listed whole
-	page   string
-	pages  int
-	ours   []ours
-	asked  []string            // instances to ask EC2 about
-	known  []fleet.EC2Instance // those that it knows
-	dead   []member            // members that died in their hook
-	work   []fleet.Leftover    // to be done in this round, in this order
-	soon   int                 // gone, but not for long enough
-	found  []fleet.Leftover    // of all rounds, for the report
+	at      int           // the group, or the first of the batch, that is asked for
+	groups  []fleet.Group // that could be read in this round
+	asTold  bool          // the token was read in this round
+	listed  bool          // the runners were listed whole
+	page    string
+	pages   int
+	ours    []ours
+	before  []ours              // of the round before: of instances that were gone, and not deleted
+	asked   []string            // instances to ask EC2 about
+	known   []fleet.EC2Instance // those that it knows
+	dead    []member            // members that died in their hook
+	work    []fleet.Leftover    // to be done in this round, in this order
+	soon    int                 // gone, but not for long enough
+	deleted []int64             // in this round
+	found   []fleet.Leftover    // of all rounds, for the report
 }
 
 // ours is a runner that one of our instances made.
 type ours struct {
 	id              int64
 	group, instance string
+	unlisted        bool // in this round: it was in the one before
 }
 
 // mark is an instance that is gone, and when that was first seen.
@@ -67,7 +70,6 @@ type mark struct {
 	group, instance string
 	since           time.Time
 	why             string
-	missed          bool // nothing of it was listed in the last round
 }
 
 // member is an instance in a group.
@@ -167,8 +169,21 @@ func (s *Reap) startRound() {
 	s.rounds++
 	s.began, s.trouble = s.now, Done
 	s.at, s.groups, s.asTold, s.listed, s.page, s.pages = 0, nil, false, false, "", 0
+	s.before = s.leftBehind()
 	s.ours, s.asked, s.known, s.dead, s.work, s.soon = nil, nil, nil, nil, nil, 0
 	s.goTo(reapGroup)
+}
+
+// leftBehind are the runners of a round that are still to be deleted.
+func (s *Reap) leftBehind() []ours {
+	var left []ours
+	for _, o := range s.ours {
+		if !o.unlisted && s.marked(o.instance) && !slices.Contains(s.deleted, o.id) {
+			left = append(left, o)
+		}
+	}
+	s.deleted = nil
+	return left
 }
 
 func (s *Reap) got(r Result) {
@@ -214,7 +229,7 @@ func (s *Reap) gotPage(p fleet.RunnerPage) {
 	s.ours = slices.Clone(s.ours)
 	for _, r := range p.Runners {
 		group, instance, ok := splitDescription(r.Description)
-		o := ours{r.ID, group, instance}
+		o := ours{id: r.ID, group: group, instance: instance}
 		if ok && s.read(group) != nil && !slices.Contains(s.ours, o) {
 			s.ours = append(s.ours, o)
 		}
@@ -224,6 +239,7 @@ func (s *Reap) gotPage(p fleet.RunnerPage) {
 	switch {
 	case p.Next == "":
 		s.listed = true
+		s.recall()
 		s.askEC2()
 	case s.pages == reapPages:
 		s.failed(&fleet.Failure{
@@ -232,6 +248,18 @@ func (s *Reap) gotPage(p fleet.RunnerPage) {
 		})
 	default:
 		s.goTo(reapList)
+	}
+}
+
+// recall adds what the list has left out, once: runners that others delete between two
+// pages shift those behind them. Whether it is still there GitLab is asked by its
+// number, before it is deleted.
+func (s *Reap) recall() {
+	for _, o := range s.before {
+		if !slices.Contains(s.ours, o) && s.read(o.group) != nil {
+			o.unlisted = true
+			s.ours = append(s.ours, o)
+		}
 	}
 }
 

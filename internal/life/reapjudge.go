@@ -82,20 +82,13 @@ func (s *Reap) judge() {
 	s.plan(left)
 }
 
-// unknown are the marks of which this round tells nothing, either way. A list that
-// counts off its pages leaves a runner out where those before it are deleted between
-// two of them: one that is not listed once is not forgotten yet.
+// unknown are the marks of which this round tells nothing, either way.
 func (s *Reap) unknown(told []fleet.Group) []mark {
 	var keep []mark
 	for _, m := range s.marks {
 		group := slices.ContainsFunc(told, func(g fleet.Group) bool { return g.Name == m.group })
 		listed := s.listed || s.set.Token == ""
-		asked := slices.Contains(s.asked, m.instance)
-		switch {
-		case !group || !listed && !asked:
-			keep = append(keep, m)
-		case !asked && !m.missed:
-			m.missed = true
+		if !group || !listed && !slices.Contains(s.asked, m.instance) {
 			keep = append(keep, m)
 		}
 	}
@@ -179,7 +172,7 @@ func (s *Reap) mark(old []mark, group, id, why string) {
 	if s.marked(id) {
 		return
 	}
-	m := mark{group: group, instance: id, since: s.now, why: why}
+	m := mark{group, id, s.now, why}
 	for _, o := range old {
 		if o.group == group && o.instance == id {
 			m.since = o.since

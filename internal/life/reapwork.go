@@ -128,6 +128,7 @@ func (s *Reap) remark(id string) {
 func (s *Reap) did(by fleet.Reason) {
 	l := s.work[0]
 	l.Done = true
+	s.deleted = append(slices.Clip(s.deleted), l.Runner)
 	if len(s.found) < reapKeeps {
 		s.found = append(slices.Clip(s.found), l)
 	}
@@ -153,6 +154,9 @@ func (s *Reap) pass() {
 func (s *Reap) failed(f *fleet.Failure) {
 	gone := f.Kind == fleet.NotFound || f.Kind == fleet.NotWaiting
 	switch {
+	case gone && s.phase == reapLook && slices.ContainsFunc(s.ours, func(o ours) bool { return o.id == s.work[0].Runner && o.unlisted }):
+		s.pass() // as the list had it
+		return
 	case gone && s.phase == reapLook, gone && s.phase == reapDelete:
 		s.did("GitLab knows it no more")
 		return

@@ -221,7 +221,7 @@ func (l *loop) lookAtDutiesOf(i *instance, v view) {
 // of whose runners was deleted makes it anew, which is something.
 func (l *loop) lookAtCalls(i *instance) {
 	calls := i.callsAWS + i.callsGitLab
-	busy := len(i.runner.jobs) > 0 || l.at-max(i.jobAt, i.targetAt) <= lookPeriod || !i.stays() || !l.works(i) || !l.canPoll(i, true) || !i.flags.Registered
+	busy := len(i.runner.jobs) > 0 || l.at-max(i.jobAt, i.targetAt) <= lookPeriod || !i.stays() || !l.works(i) || !l.canPoll(i, true) || !i.flags.Registered || i.refusedAt > 0 && l.at-i.refusedAt <= 2*lookPeriod
 	if busy || len(l.windows) > 0 || i.hurtSince(l.at-lookPeriod) > 0 || l.troubled() {
 		i.restAt, i.restCalls = l.at, calls
 		return

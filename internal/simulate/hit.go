@@ -98,6 +98,7 @@ func (i *instance) toPage(f *Fault) {
 
 // refusedPoll: GitLab refuses a poll, which the metrics tell.
 func (i *instance) refusedPoll() {
+	i.refusedAt = i.l.at
 	if t := i.l.tokenBy; t != nil && i.l.mode == fleet.ModeToken {
 		i.toPage(t)
 	}

@@ -67,6 +67,9 @@ func (l *loop) open(f *Fault, i *instance) {
 		l.line(l.at, "fault ends: %s %s", f.Kind, who)
 		l.windows = slices.DeleteFunc(l.windows, func(o *window) bool { return o == w })
 		l.calmAt = l.at
+		if l.reaper != nil && f.Kind.ofFleet() { // from then on it can have all again
+			l.reaper.host.hurt(l.at, local, f.Kind)
+		}
 	})
 }
 

@@ -61,6 +61,7 @@ type instanceRecord struct {
 	workedAt     time.Duration // shared trouble does not count
 	trulyAt      time.Duration // it worked
 	refusedSince time.Duration // GitLab refuses its polls
+	refusedAt    time.Duration // it refused one
 
 	callsAWS     int
 	heartbeats   int // among them
