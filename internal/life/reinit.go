@@ -17,7 +17,8 @@ type reinit struct {
 	// needless: GitLab answers the runner's polls. A refusal that init marked before
 	// is over, and the next one is news.
 	needless bool
-	broken   bool      // it ends as soon as it is started, by the last look
+	broken   bool      // it ends as soon as it is started, by the last looks
+	missed   int       // looks in a row that found it so
 	look     time.Time // when its unit is looked at, while nothing is registered
 }
 
@@ -60,8 +61,13 @@ const initPeriod = time.Minute
 func (s *Monitor) gotInitUnit(u fleet.UnitState) {
 	s.init.look = s.now.Add(initPeriod)
 	was := s.init.broken
-	s.init.broken = isBroken(u)
+	if s.init.missed++; !isBroken(u) {
+		s.init.missed = 0
+	}
+	s.init.broken = s.init.missed >= neighbourMissing
 	switch {
+	case s.init.missed == 1: // one that was killed once is started again within seconds
+		s.init.look = s.now
 	case s.flags.Registered && s.init.broken:
 		if !was {
 			s.say(Warn, "cannot have the runner registered anew", reasonInitBroken, howItEnds(u), s.unlessInitIsMended())
@@ -99,7 +105,7 @@ func (s *Monitor) gotInitAgain(u fleet.UnitState) {
 func (s *Monitor) refusedInit() {
 	switch {
 	case !s.flags.Refused:
-		s.init = reinit{look: s.init.look}
+		s.init = reinit{look: s.init.look, missed: s.init.missed, broken: s.init.broken}
 	case s.init.wait == 0: // it has just been refused
 		s.nextInit()
 	case !s.now.Before(s.init.at):

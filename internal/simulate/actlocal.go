@@ -98,7 +98,7 @@ func (l *loop) writeFile(p *process, a life.Action) {
 		r := a.Registration
 		r.Runners = slices.Clone(r.Runners)
 		r.IntentAt = p.toWall(r.IntentAt)
-		i.reg = &r
+		i.reg, p.unsaved = &r, 0
 	case life.RemoveRegistration:
 		i.reg = nil
 	case life.WriteRunnerConfig:
