@@ -86,7 +86,7 @@ func (f *Files) notice() (*fleet.Notice, error) {
 
 var noticeKinds = []fleet.NoticeKind{
 	fleet.NoticeScaleIn, fleet.NoticeSpot, fleet.NoticeRebalance, fleet.NoticeMaintenance,
-	fleet.NoticeDetached, fleet.NoticeShutdown, fleet.NoticeOperator, fleet.NoticeUnhealthy,
+	fleet.NoticeDetached, fleet.NoticeShutdown, fleet.NoticeOperator,
 }
 
 func (f *Files) run(name string) string   { return filepath.Join(f.RunDir, name) }

@@ -144,6 +144,9 @@ type UnitState struct {
 	Result string
 	// ExitStatus is the main process's, where Result is exit-code.
 	ExitStatus int
+	// Restarts is how often systemd has started it again by itself, since somebody
+	// last did.
+	Restarts int
 }
 
 // Running tells whether the unit has, or is about to have, or is still losing,

@@ -14,7 +14,6 @@ const (
 	NoticeDetached    NoticeKind = "detached"
 	NoticeShutdown    NoticeKind = "shutdown"
 	NoticeOperator    NoticeKind = "operator"
-	NoticeUnhealthy   NoticeKind = "unhealthy" // what looks after this instance is broken
 )
 
 // Notice says that this instance is to go: written once by lifecycle-check (or

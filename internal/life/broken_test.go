@@ -1,6 +1,7 @@
 package life_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,34 +15,52 @@ var crashes = fleet.UnitState{Active: "activating", Result: "signal"}
 
 var neighbours = []string{life.UnitLifecycleCheck, life.UnitMonitor}
 
+// hang is what a unit that its watchdog kills again and again shows: it is active.
+func hangs(s *site, unit string) {
+	s.breaks(unit, fleet.UnitState{Active: "active", Result: "success"})
+	begin := s.now
+	s.fail = func(life.Action) *fleet.Failure {
+		if u, broken := s.broken[unit]; broken {
+			u.Restarts = int(s.now.Sub(begin) / (65 * time.Second))
+			s.broken[unit] = u
+		}
+		return nil
+	}
+}
+
 // TestBrokenNeighbourIsReplaced: an instance whose monitor or lifecycle-check dies at
-// each start is drained and replaced, once that has lasted for long; jobs that run
-// are run to their end, and each step says why.
+// each start, or hangs, is drained and replaced, once that has lasted for long; jobs
+// that run are run to their end, and each step says why.
 func TestBrokenNeighbourIsReplaced(t *testing.T) {
 	for _, unit := range neighbours {
-		for _, how := range []fleet.UnitState{crashes, {Active: "failed", Result: "core-dump"}, {Active: "activating", Result: "exit-code", ExitStatus: 203}, {Active: "activating", Result: "exit-code", ExitStatus: 1}} {
-			t.Run(unit+" "+how.Result, func(t *testing.T) {
+		for name, how := range map[string]fleet.UnitState{
+			"signal": crashes, "core": {Active: "failed", Result: "core-dump"}, "hangs": {},
+			"203": {Active: "activating", Result: "exit-code", ExitStatus: 203}, "1": {Active: "activating", Result: "exit-code", ExitStatus: 1},
+		} {
+			t.Run(unit+" "+name, func(t *testing.T) {
 				s := pinned(t, fleet.ModeToken)
 				s.run(30 * time.Second)
-				s.breaks(unit, how)
+				if s.breaks(unit, how); name == "hangs" {
+					hangs(s, unit)
+				}
 				s.proc.arrive(2 * time.Hour)
 				s.run(15 * time.Minute)
-				if s.files.flags.Notice != nil {
+				if s.count("SetUnhealthy") != 0 || s.files.flags.Notice != nil {
 					t.Fatal("before its time")
 				}
-				if s.saidAt(life.Error, unit+" does not run") != 1 || s.saidAt(life.Error, "this instance is replaced if that lasts for 15m0s") != 1 {
+				if s.saidAt(life.Error, unit+" does not ") != 1 || s.saidAt(life.Error, "this instance is replaced if that lasts for 15m0s") != 1 {
 					t.Error("not said, or not what follows")
 				}
-				s.run(8 * time.Minute)
+				s.run(16 * time.Minute)
 				n := s.files.flags.Notice
-				if n == nil || n.Kind != fleet.NoticeUnhealthy || !strings.Contains(n.Source, unit+" is broken") {
+				if n == nil || n.Kind != fleet.NoticeScaleIn {
 					t.Fatalf("notice %+v", n)
 				}
 				if s.count("SetUnhealthy") != 1 || s.replaced != 1 || s.dead {
 					t.Errorf("reported %d times, replaced %d, dead %v", s.count("SetUnhealthy"), s.replaced, s.dead)
 				}
-				if s.saidAt(life.Error, "notice: this instance is to be replaced") != 1 || s.saidAt(life.Error, "reported this instance Unhealthy") != 1 {
-					t.Error("a step does not say why")
+				if s.saidAt(life.Error, "reported this instance Unhealthy") != 1 {
+					t.Error("the report does not say why")
 				}
 				s.run(3 * time.Hour)
 				if !s.dead || len(s.proc.finished) != 1 || s.ghosts() != 0 || len(s.completed) != 1 {
@@ -54,18 +73,20 @@ func TestBrokenNeighbourIsReplaced(t *testing.T) {
 
 // TestNoHookLetsJobsEnd: where no hook would wait, the group is told once they have.
 func TestNoHookLetsJobsEnd(t *testing.T) {
-	s := pinned(t, fleet.ModeToken)
-	s.hooks = nil
-	s.run(30 * time.Second)
-	s.breaks(life.UnitLifecycleCheck, crashes)
-	s.proc.arrive(time.Hour)
-	s.run(59 * time.Minute)
-	if s.files.flags.Notice == nil || s.count("SetUnhealthy") != 0 {
-		t.Fatalf("notice %v, reported %d times", s.files.flags.Notice, s.count("SetUnhealthy"))
-	}
-	s.run(10 * time.Minute)
-	if !s.dead || len(s.proc.finished) != 1 || s.replaced != 1 {
-		t.Errorf("dead %v, finished %v, replaced %d", s.dead, s.proc.finished, s.replaced)
+	for _, unit := range neighbours {
+		s := pinned(t, fleet.ModeToken)
+		s.hooks = nil
+		s.run(30 * time.Second)
+		s.breaks(unit, crashes)
+		s.proc.arrive(time.Hour)
+		s.run(59 * time.Minute)
+		if s.count("SetUnhealthy") != 0 {
+			t.Fatal("reported while its job runs")
+		}
+		s.run(30 * time.Minute)
+		if !s.dead || len(s.proc.finished) != 1 || s.replaced != 1 {
+			t.Errorf("dead %v, finished %v, replaced %d", s.dead, s.proc.finished, s.replaced)
+		}
 	}
 }
 
@@ -110,7 +131,7 @@ func TestNoBrokenNeighbour(t *testing.T) {
 				}
 				s.run(3 * time.Hour)
 				if s.files.flags.Notice != nil || s.count("SetUnhealthy") != 0 {
-					t.Errorf("notice %+v", s.files.flags.Notice)
+					t.Errorf("reported %d times, notice %+v", s.count("SetUnhealthy"), s.files.flags.Notice)
 				}
 				late := 0
 				if strings.HasPrefix(c.name, "an") {
@@ -125,7 +146,8 @@ func TestNoBrokenNeighbour(t *testing.T) {
 }
 
 // TestBrokenAndNotReplaced: the group was told and does not act. It is told again,
-// seldom, somebody is told once, and when the group acts the hook is completed.
+// seldom, somebody is told once, jobs are run meanwhile, and when the group acts the
+// drain follows.
 func TestBrokenAndNotReplaced(t *testing.T) {
 	for _, unit := range neighbours {
 		t.Run(unit, func(t *testing.T) {
@@ -140,9 +162,10 @@ func TestBrokenAndNotReplaced(t *testing.T) {
 			if n := s.saidAt(life.Error, "reported this instance Unhealthy"); n != 1 {
 				t.Errorf("said %d times that it is reported", n)
 			}
-			if n := s.count("SetUnhealthy"); n < 20 || n > 40 || s.calls["aws"] > 600 {
+			if n := s.count("SetUnhealthy"); n < 20 || n > 40 || s.calls["aws"] > 330 {
 				t.Errorf("reported %d times, %d calls", n, s.calls["aws"])
 			}
+			mustWork(t, s, "while the group does not act")
 			s.suspended = false
 			s.run(10 * time.Minute)
 			if !s.dead || len(s.completed) != 1 {
@@ -152,20 +175,67 @@ func TestBrokenAndNotReplaced(t *testing.T) {
 	}
 }
 
-// TestBrokenNotPermitted: one that may not report itself says so, and waits.
+// TestBrokenNotPermitted: one that may not report itself says so, and works on.
 func TestBrokenNotPermitted(t *testing.T) {
+	for _, unit := range neighbours {
+		s := pinned(t, fleet.ModeToken)
+		s.run(30 * time.Second)
+		s.fail = func(a life.Action) *fleet.Failure {
+			if _, ok := a.(life.SetUnhealthy); ok {
+				return kind(fleet.Denied)
+			}
+			return nil
+		}
+		s.breaks(unit, crashes)
+		s.run(2 * time.Hour)
+		if n := s.saidAt(life.Error, "cannot have this instance replaced"); n != 1 || s.calls["aws"] > 80 {
+			t.Errorf("said %d times, %d calls", n, s.calls["aws"])
+		}
+		if s.saidAt(life.Error, "still not replaced") != 1 || s.files.flags.Notice != nil {
+			t.Error("not said that it is late, or drained all the same")
+		}
+		mustWork(t, s, "where it may not report itself")
+	}
+}
+
+// TestBrokenIllToo: a runner that is dead where nobody would see the group's answer.
+func TestBrokenIllToo(t *testing.T) {
 	s := pinned(t, fleet.ModeToken)
 	s.run(30 * time.Second)
-	s.fail = func(a life.Action) *fleet.Failure {
-		if _, ok := a.(life.SetUnhealthy); ok {
-			return kind(fleet.Denied)
-		}
-		return nil
+	s.breaks(life.UnitLifecycleCheck, crashes)
+	s.breaks(life.UnitInit, crashes)
+	s.files.flags.Registered = false
+	s.proc.crash()
+	s.run(40 * time.Minute)
+	if !s.dead || len(s.completed) != 1 || s.ghosts() != 0 {
+		t.Errorf("dead %v, completed %v, ghosts %d", s.dead, s.completed, s.ghosts())
 	}
-	s.breaks(life.UnitMonitor, crashes)
-	s.run(2 * time.Hour)
-	if n := s.saidAt(life.Error, "cannot have this instance replaced"); n != 1 || s.calls["aws"] > 400 {
-		t.Errorf("said %d times, %d calls", n, s.calls["aws"])
+}
+
+// TestDetachedUnseen: an instance that was detached while lifecycle-check is broken.
+func TestDetachedUnseen(t *testing.T) {
+	s := pinned(t, fleet.ModeToken)
+	s.run(30 * time.Second)
+	s.breaks(life.UnitLifecycleCheck, crashes)
+	s.group.Instances = slices.DeleteFunc(s.group.Instances, func(i fleet.Instance) bool { return i.ID == self })
+	s.run(50 * time.Minute)
+	if n := s.files.flags.Notice; n == nil || n.Kind != fleet.NoticeDetached || s.ghosts() != 0 {
+		t.Errorf("notice %+v, ghosts %d", n, s.ghosts())
+	}
+}
+
+// TestNoticeTakenBack: a drain that monitor has started is not its last.
+func TestNoticeTakenBack(t *testing.T) {
+	s := pinned(t, fleet.ModeToken)
+	s.run(30 * time.Second)
+	s.breaks(life.UnitLifecycleCheck, crashes)
+	s.files.flags.Notice = &fleet.Notice{Kind: fleet.NoticeOperator, SeenAt: s.now, Source: "a test"}
+	s.run(2 * time.Minute)
+	s.files.flags.Notice = nil
+	s.start(life.UnitInit)
+	s.run(40 * time.Minute)
+	if !s.dead || len(s.completed) != 1 {
+		t.Errorf("dead %v, completed %v, notice %v", s.dead, s.completed, s.files.flags.Notice)
 	}
 }
 

@@ -258,6 +258,7 @@ func (s *Monitor) gotMarked() {
 	s.ill.marked, s.ill.turns.next = true, s.now.Add(markedPause)
 	s.say(level, "reported this instance Unhealthy, to be replaced", s.ill.why, fleet.Reason(fmt.Sprintf("for %s", s.ill.lasted.Round(time.Second))))
 	s.late(unheeded)
+	s.check.reported(&s.flow)
 	s.rest()
 }
 
@@ -275,7 +276,7 @@ func (s *Monitor) late(why fleet.Reason) {
 // gotIllListing waits for this instance's turn.
 func (s *Monitor) gotIllListing(g fleet.Group) {
 	s.ill.turns.span = illTurn
-	first, mine := s.ill.turns.listed(g, s.find.who.Identity.InstanceID, s.now, s.ill.lasted-s.ill.after)
+	first, mine := s.ill.turns.listed(g, s.find.who.Identity.InstanceID, s.now)
 	switch {
 	case first != "":
 		s.late(notReplaced(first))
@@ -311,6 +312,6 @@ func (s *Monitor) failedIll(f *fleet.Failure) {
 	if s.late(fleet.Reason(f.Error())); s.ill.late { // what fails for so long does not come right within a minute
 		pause = max(illPause, f.RetryAfter)
 	}
-	s.ill.turns.next = s.now.Add(pause)
+	s.ill.turns.fails(s.now, pause)
 	s.rest()
 }

@@ -119,7 +119,7 @@ func (s *Monitor) gotLeave(r Result) {
 	case leaveTerminate:
 		s.gotTerminated()
 	case leaveCheck:
-		s.gotCheck(value[fleet.Group](r))
+		s.gotLeft(value[fleet.Group](r))
 	case backFlags:
 		s.gotBackFlags(value[fleet.Flags](r))
 	case backUnit:
@@ -143,7 +143,8 @@ func (s *Monitor) stepLeave() {
 		s.leave.until, s.leave.clean = s.now.Add(s.set.HoldTimeout), 0
 		s.goToAfter(leaveWatch, holdPeriod)
 	case leaveNotice:
-		s.say(Info, fmt.Sprintf("notice: this instance is to go (%s)", fleet.NoticeScaleIn), fleet.Reason(s.leave.notice.Source), UnitLifecycleCheck+" has not seen it")
+		s.say(Info, fmt.Sprintf("notice: this instance is to go (%s)", s.leave.notice.Kind), fleet.Reason(s.leave.notice.Source), UnitLifecycleCheck+" has not seen it")
+		s.seer.source = s.leave.notice.Source
 		s.goTo(monFlags)
 	case leaveStop:
 		s.leave.until = s.now.Add(stopTimeout)
@@ -163,7 +164,7 @@ func (s *Monitor) gotListing(g fleet.Group) {
 	if me.Protected && !s.protected { // set before a reboot: its flag went with the run directory
 		s.protected, s.unsure = true, true
 	}
-	if me.State.IsLeaving() { // nobody has seen it yet, or nobody can
+	if me.State.IsLeaving() && s.leave.waited > 0 { // nobody has seen it
 		s.leaves(me.State)
 		return
 	}
@@ -305,10 +306,10 @@ func (s *Monitor) waitForNotice() {
 	s.goTo(leaveCheck)
 }
 
-// gotCheck looks what became of a terminate call: accepted or not heard of.
-func (s *Monitor) gotCheck(g fleet.Group) {
+// gotLeft looks what became of a terminate call: accepted or not heard of.
+func (s *Monitor) gotLeft(g fleet.Group) {
 	me, ok := g.Find(s.find.who.Identity.InstanceID)
-	if ok && me.State.IsLeaving() && s.now.Sub(s.leave.left) >= noticeTimeout {
+	if ok && me.State.IsLeaving() && !s.leave.left.IsZero() {
 		s.leaves(me.State)
 		return
 	}

@@ -21,7 +21,7 @@ type LifecycleCheckSettings struct {
 // instance is to go, and ends with 0: systemd then starts unreg-runner.service.
 //
 // It guarantees that only a well-formed answer of the metadata service becomes
-// a notice (and, as the last resort, a monitor that is broken for long), and that it never ends with 0 before the notice is on disk, unless
+// a notice, and that it never ends with 0 before the notice is on disk, unless
 // it is asked to stop.
 type LifecycleCheck struct {
 	flow
@@ -61,7 +61,7 @@ func NewLifecycleCheck(set LifecycleCheckSettings) LifecycleCheck {
 	return LifecycleCheck{
 		flow: flow{verb: "lifecycle-check", backoff: backoff{seed: set.Seed}}, set: set,
 		find:    finder{configured: set.Group},
-		monitor: watching(UnitMonitor, "this instance neither grows the group nor leaves it, and nobody replaces it when it is ill", set.UnhealthyAfter),
+		monitor: watching(UnitMonitor, "this instance neither grows the group nor leaves it, and nobody replaces it when it is ill", set.UnhealthyAfter, false),
 	}
 }
 
@@ -117,20 +117,17 @@ func (s *LifecycleCheck) ask() Action {
 		return StartUnit{UnitInit}
 	case resortStart:
 		return StartUnit{UnitMonitor}
-	case resortNotice:
-		return WriteNotice{s.monitor.notice}
-	case resortUnit, resortFind, resortLook, resortActivities, resortAgain:
+	case resortUnit, resortFind, resortLook, resortActivities, resortHooks, resortJobs, resortAgain, resortReport:
 		return s.monitor.ask(&s.flow, &s.find)
 	}
 	return WriteNotice{s.notice}
 }
 
 func (s *LifecycleCheck) got(r Result) {
-	if s.monitor.has(s.phase) { // one step of it at a look: a call that hangs must not hide the metadata for long
-		if s.monitor.got(&s.flow, &s.find, r) {
-			s.written(s.monitor.notice)
-		} else {
-			s.rest()
+	if s.monitor.has(s.phase) { // a call that fails ends the chain: it hides the metadata for no longer
+		s.monitor.got(&s.flow, &s.find, r)
+		if s.rest(); s.monitor.due(s.now) {
+			s.goTo(s.monitor.begins())
 		}
 		return
 	}
@@ -163,15 +160,10 @@ func (s *LifecycleCheck) got(r Result) {
 		s.say(Info, "standby "+map[bool]string{true: "ends", false: "begins"}[s.flags.Standby], "metadata autoscaling/target-lifecycle-state")
 		s.rest()
 	case checkWrite:
-		s.written(s.notice)
+		s.done(Done, fmt.Sprintf("notice %s written", s.notice.Kind))
 	default:
 		s.rest()
 	}
-}
-
-// written ends the machine: its unit starts the drain.
-func (s *LifecycleCheck) written(n fleet.Notice) {
-	s.done(Done, fmt.Sprintf("notice %s written", n.Kind))
 }
 
 // failed counts what is unknown. Nothing unknown is a notice: a metadata

@@ -86,7 +86,7 @@ const (
 func NewMonitor(set MonitorSettings) Monitor {
 	return Monitor{
 		flow: flow{verb: "monitor", backoff: backoff{seed: set.Seed}}, set: set, find: finder{configured: set.Group},
-		check: watching(UnitLifecycleCheck, "nobody sees that this instance is to go, and running jobs go with it", set.UnhealthyAfter),
+		check: watching(UnitLifecycleCheck, "nobody sees that this instance is to go, and running jobs go with it", set.UnhealthyAfter, true),
 	}
 }
 
@@ -179,9 +179,7 @@ func (s *Monitor) ask() Action {
 		return StartUnit{UnitUnregister}
 	case resortStart:
 		return StartUnit{UnitLifecycleCheck}
-	case resortNotice:
-		return WriteNotice{s.check.notice}
-	case resortUnit, resortFind, resortLook, resortActivities, resortAgain:
+	case resortUnit, resortFind, resortLook, resortActivities, resortHooks, resortJobs, resortAgain, resortReport, resortFollow:
 		return s.check.ask(&s.flow, &s.find)
 	case deafReload, deafStop, deafStopped:
 		return s.askDeaf()
@@ -233,14 +231,7 @@ func (s *Monitor) known(p phase) phase {
 
 func (s *Monitor) got(r Result) {
 	if s.check.has(s.phase) {
-		switch written := s.check.got(&s.flow, &s.find, r); {
-		case written:
-			s.goTo(monFlags)
-		case s.flags.Standby:
-			s.rest()
-		default:
-			s.goTo(monAct)
-		}
+		s.gotCheck(r)
 		return
 	}
 	if r.Failure != nil && s.phase != monFind {
@@ -296,7 +287,7 @@ func (s *Monitor) got(r Result) {
 		s.gotSeer(value[fleet.UnitState](r))
 	case monDrain:
 		s.seer.drains = true
-		s.say(Info, "start "+UnitUnregister, "a notice stands, and "+UnitLifecycleCheck+", whose end starts it, is broken")
+		s.say(Info, "start "+UnitUnregister, "a notice stands, and "+UnitLifecycleCheck+" does not start it")
 		s.rest()
 	case deafReload, deafStop, deafStopped:
 		s.gotDeaf(r)
@@ -310,6 +301,9 @@ func (s *Monitor) got(r Result) {
 func (s *Monitor) gotFlags(f fleet.Flags) {
 	was := s.flags
 	s.flags, s.pace, s.awaits = f, 0, s.awaits && !f.Registered
+	if f.Notice == nil {
+		s.seer = seer{}
+	}
 	if !s.seen && f.Protected { // an earlier run of this machine set it
 		s.protected, s.unsure = true, true
 	}
@@ -319,11 +313,9 @@ func (s *Monitor) gotFlags(f fleet.Flags) {
 			s.say(Info, "keep still", fleet.Reason(fmt.Sprintf("this instance is to go (%s)", f.Notice.Kind)))
 		}
 		s.leave = leaving{}
-		if s.seer.due(s.now) {
-			s.goTo(monSeer)
-			return
-		}
-		s.rest()
+		s.seesToDrain(*f.Notice)
+	case !f.Registered && s.check.due(s.now):
+		s.goTo(s.check.begins())
 	case !f.Registered:
 		s.lookedAt()
 		if !s.awaits {

@@ -2,6 +2,7 @@ package life
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
@@ -12,23 +13,31 @@ import (
 // else be missed only when it is needed. It costs no call to anyone outside.
 //
 // Where the other is broken for a reason of this instance's own, a chain of last
-// resorts follows: say so, start it, and have the group replace the instance, by a
-// notice and a drain: jobs that run are run to their end.
+// resorts follows: say so, start it, and report the instance Unhealthy, in turn. Its
+// jobs end in the drain that follows, or, where no hook would wait for them, before.
 type neighbour struct {
-	unit    string
-	without string        // what does not happen while it does not run
-	after   time.Duration // broken for this long: the instance is replaced; 0: never
-	next    time.Time
-	looked  time.Time
-	missing int // looks in a row
-	said    bool
-	broken  bool          // by the last look
-	lasted  time.Duration // broken so far
-	why     fleet.Reason  // how it ends
-	step    phase         // of the last resort; empty: look at the unit
-	notice  fleet.Notice  // that the last resort writes
-	turns   turns
-	late    bool // said that nothing comes of it
+	unit     string
+	without  string        // what does not happen while it does not run
+	after    time.Duration // broken for this long: the instance is replaced; 0: never
+	follows  bool          // it is what would see the group's answer, so this eye looks for that too
+	next     time.Time
+	looked   time.Time
+	restarts int       // when they were last counted
+	counted  time.Time // at that time
+	hung     time.Time // it was last seen started again while it was looked at for that
+	missing  int       // looks in a row
+	said     bool
+	broken   bool          // by the last look
+	hangs    bool          // by the last count: it runs, and was started again and again
+	lasted   time.Duration // broken so far
+	why      fleet.Reason  // how it ends
+	step     phase         // of the last resort; empty: look at the unit
+	turns    turns
+	told     time.Time            // the instance was first reported Unhealthy
+	toldLast time.Time            // and last
+	late     bool                 // said that nothing comes of it
+	absent   int                  // listings in a row that did not have this instance
+	gone     fleet.LifecycleState // by the last listing the instance goes
 }
 
 const (
@@ -36,9 +45,20 @@ const (
 	// neighbourMissing is how many looks in a row must miss it: an upgrade, or a
 	// crash, starts it again within seconds.
 	neighbourMissing = 2
+	// neighbourHang is longer than two watchdogs' times: one that hangs is started again
+	// within it, before anything is done about one that runs.
+	neighbourHang = 150 * time.Second
+	// neighbourRestarts is how many starts between two looks are more than a crash: one
+	// that hangs is killed by its watchdog, and runs most of the time.
+	neighbourRestarts = 2
+	// followSoon and followLate are the pauses between looks at a group that was told
+	// to replace the instance, where nobody else sees what it does: a hook may time out
+	// half a minute after it began to wait. After followFor it is late.
+	followSoon = 15 * time.Second
+	followLate = time.Minute
+	followFor  = 2 * time.Minute
 	// neighbourTurn is the distance between two instances of one fleet that act on the
-	// same: from its look at the group the one before takes a drain's first steps until
-	// it is listed as Unhealthy.
+	// same: within that time the one before is listed as Unhealthy.
 	neighbourTurn = 20 * time.Second
 )
 
@@ -48,13 +68,16 @@ const (
 	resortFind       phase = "last resort: find group"
 	resortLook       phase = "last resort: look"
 	resortActivities phase = "last resort: activities"
+	resortHooks      phase = "last resort: hooks"
+	resortJobs       phase = "last resort: look for jobs"
 	resortAgain      phase = "last resort: look at the neighbour again"
-	resortNotice     phase = "last resort: write notice"
+	resortReport     phase = "last resort: report"
+	resortFollow     phase = "last resort: look what the group does"
 )
 
 // watching makes the eye on a unit.
-func watching(unit, without string, after time.Duration) neighbour {
-	return neighbour{unit: unit, without: without, after: after, turns: turns{span: neighbourTurn}}
+func watching(unit, without string, after time.Duration, follows bool) neighbour {
+	return neighbour{unit: unit, without: without, after: after, follows: follows, turns: turns{span: neighbourTurn}}
 }
 
 // period is the time between looks: several fall into what is borne.
@@ -111,52 +134,65 @@ func (n *neighbour) begins() phase {
 // has tells whether a phase is this eye's.
 func (n *neighbour) has(p phase) bool {
 	switch p {
-	case resortUnit, resortStart, resortFind, resortLook, resortActivities, resortAgain, resortNotice:
+	case resortUnit, resortStart, resortFind, resortLook, resortActivities, resortHooks, resortJobs, resortAgain, resortReport, resortFollow:
 		return true
 	}
 	return false
 }
 
-// ask is what its phases ask for, but for resortStart and resortNotice: what its
-// owner starts and writes stands in the owner's own words.
+// ask is what its phases ask for, but for resortStart: what its owner starts stands in
+// the owner's own words.
 func (n *neighbour) ask(f *flow, find *finder) Action {
 	switch f.phase {
 	case resortUnit, resortAgain:
 		return ReadUnit{n.unit}
 	case resortFind:
 		return find.ask()
-	case resortLook:
+	case resortLook, resortFollow:
 		return DescribeGroup{find.who.Group}
+	case resortActivities:
+		return DescribeActivities{find.who.Group}
+	case resortHooks:
+		return DescribeHooks{find.who.Group}
+	case resortJobs:
+		return ScrapeMetrics{}
 	}
-	return DescribeActivities{find.who.Group}
+	return SetUnhealthy{find.who.Identity.InstanceID}
 }
 
 // got takes an answer in and plans the next step, which its owner asks for when it
-// is due. true: the notice is written.
-func (n *neighbour) got(f *flow, find *finder, r Result) bool {
-	was := f.phase
-	n.step, n.next = "", f.now.Add(n.period())
-	if r.Failure != nil && was != resortFind {
-		n.failed(f, r.Failure)
-		return false
+// is due.
+func (n *neighbour) got(f *flow, find *finder, r Result) {
+	n.step, n.next, n.gone = "", f.now.Add(n.period()), ""
+	failure := r.Failure
+	if f.phase == resortFind {
+		failure = find.got(r)
 	}
-	switch was {
+	if failure != nil {
+		n.failed(f, failure)
+		return
+	}
+	self := find.who.Identity.InstanceID
+	switch f.phase {
 	case resortUnit:
 		n.gotUnit(f, find, value[fleet.UnitState](r))
 	case resortFind:
-		if failure := find.got(r); failure != nil {
-			n.failed(f, failure)
-			return false
-		}
 		n.goOn(f, find)
 	case resortLook:
-		n.gotListing(f, find.who.Identity.InstanceID, value[fleet.Group](r))
+		n.gotListing(f, self, value[fleet.Group](r))
 	case resortActivities:
-		n.gotActivities(f, find.who.Identity.InstanceID, value[[]fleet.Activity](r))
+		n.gotActivities(f, self, value[[]fleet.Activity](r))
+	case resortHooks:
+		n.gotHooks(f, value[[]fleet.Hook](r))
+	case resortJobs:
+		n.gotJobs(f, value[fleet.Observation](r))
 	case resortAgain:
 		n.gotAgain(f, find, value[fleet.UnitState](r))
+	case resortReport:
+		n.gotReported(f)
+	case resortFollow:
+		n.gotFollowed(f, self, value[fleet.Group](r))
 	}
-	return was == resortNotice
 }
 
 // then makes a phase the next, at once.
@@ -166,28 +202,69 @@ func (n *neighbour) then(f *flow, p phase) { n.step, n.next = p, f.now }
 func (n *neighbour) gotUnit(f *flow, find *finder, u fleet.UnitState) {
 	passed := min(f.now.Sub(n.looked), illPause+n.period()) // the longest pause between two looks
 	n.looked = f.now
+	again := n.count(f.now, u)
 	switch u.Active {
 	case "active", "reloading", "deactivating":
-		if n.said {
-			f.say(Info, n.unit+" runs again")
+		if !n.hangs {
+			n.well(f)
+			return
 		}
-		*n = neighbour{unit: n.unit, without: n.without, after: n.after, next: n.next, looked: n.looked, turns: turns{span: n.turns.span}}
-		return
 	}
 	n.missing++
 	was := n.broken
-	if n.broken = isBroken(u); !n.broken {
+	n.broken = n.hangs || isBroken(u)
+	switch {
+	case !n.broken:
 		n.lasted = 0
-	} else if n.why = howItEnds(u); was {
+	case was:
 		n.lasted += passed
+	}
+	switch {
+	case isBroken(u):
+		n.why = howItEnds(u)
+	case again > 0:
+		n.why = fleet.Reason(fmt.Sprintf("it was started again %d times within %s", again, n.period()))
 	}
 	switch {
 	case n.missing < neighbourMissing:
 	case !n.said:
 		n.says(f, u)
-	case n.broken && n.after > 0 && n.lasted >= n.after:
+	case !n.broken || n.after == 0 || n.lasted < n.after:
+	case isBroken(u) || f.now.Sub(n.hung) < neighbourHang:
 		n.goOn(f, find)
+	default: // it runs: look whether it hangs still
+		n.next = f.now.Add(min(neighbourHang, n.period()))
 	}
+}
+
+// count tells how often the unit was started again since the last count, and by that
+// whether it hangs. Looks may be seconds apart: a count takes a period.
+func (n *neighbour) count(now time.Time, u fleet.UnitState) int {
+	again := u.Restarts - n.restarts
+	passed := now.Sub(n.counted)
+	if n.hangs && again > 0 && passed <= neighbourHang+time.Minute { // not of some time ago
+		n.hung = now
+	}
+	switch {
+	case n.counted.IsZero() || again < 0: // systemctl restart counts from nought
+		n.hangs = false
+	case n.hangs && passed < min(neighbourHang, n.period()), !n.hangs && passed < n.period():
+		return 0
+	default:
+		n.hangs = again >= neighbourRestarts || n.hangs && again > 0
+	}
+	n.restarts, n.counted = u.Restarts, now
+	return again
+}
+
+// well forgets what was: it runs.
+func (n *neighbour) well(f *flow) {
+	if n.said {
+		f.say(Info, n.unit+" runs again")
+	}
+	was := *n
+	*n = watching(n.unit, n.without, n.after, n.follows)
+	n.next, n.looked, n.restarts, n.counted = was.next, was.looked, was.restarts, was.counted
 }
 
 func (n *neighbour) says(f *flow, u fleet.UnitState) {
@@ -202,7 +279,11 @@ func (n *neighbour) says(f *flow, u fleet.UnitState) {
 	if n.broken && n.after > 0 {
 		reasons = append(reasons, fleet.Reason(fmt.Sprintf("this instance is replaced if that lasts for %s", n.after)))
 	}
-	f.say(Error, n.unit+" does not run", reasons...)
+	what := " does not run"
+	if n.hangs {
+		what = " does not stay up"
+	}
+	f.say(Error, n.unit+what, reasons...)
 	if u.Active == "failed" {
 		n.then(f, resortStart)
 	}
@@ -217,14 +298,30 @@ func (n *neighbour) goOn(f *flow, find *finder) {
 	n.then(f, resortFind)
 }
 
+// sees takes in what a listing says of the instance itself, and tells whether it is in
+// service. Listings are eventually consistent: one that leaves it out may be old.
+func (n *neighbour) sees(g fleet.Group, self string) bool {
+	me, member := g.Find(self)
+	if n.absent++; member {
+		n.absent = 0
+	}
+	switch {
+	case me.State.IsLeaving():
+		n.gone = me.State
+	case n.absent >= neighbourMissing:
+		n.gone = fleet.Detached
+	}
+	return me.State == fleet.InService
+}
+
 // gotListing waits for this instance's turn. One that is not in service is not
 // replaced: it is on its way in or out, or an operator has a look at it.
 func (n *neighbour) gotListing(f *flow, self string, g fleet.Group) {
-	if me, _ := g.Find(self); me.State != fleet.InService {
+	if !n.sees(g, self) {
 		n.next = f.now.Add(illPause)
 		return
 	}
-	first, mine := n.turns.listed(g, self, f.now, n.lasted-n.after)
+	first, mine := n.turns.listed(g, self, f.now)
 	switch {
 	case first != "":
 		n.isLate(f, notReplaced(first))
@@ -235,7 +332,7 @@ func (n *neighbour) gotListing(f *flow, self string, g fleet.Group) {
 	n.next = n.turns.next
 }
 
-// gotActivities has the instance replaced, unless the fleet has just replaced one.
+// gotActivities gives way where the fleet has just replaced an instance.
 func (n *neighbour) gotActivities(f *flow, self string, all []fleet.Activity) {
 	if a, yes := n.turns.justReplaced(all, self, f.now); yes {
 		f.say(Info, "not replaced yet", n.reason(), insteadReplaced(a, f.now))
@@ -243,18 +340,79 @@ func (n *neighbour) gotActivities(f *flow, self string, all []fleet.Activity) {
 		n.next = n.turns.next
 		return
 	}
-	n.then(f, resortAgain)
+	n.then(f, resortHooks)
+}
+
+// gotHooks has jobs end first where the group would not wait for them.
+func (n *neighbour) gotHooks(f *flow, hooks []fleet.Hook) {
+	if slices.ContainsFunc(hooks, func(h fleet.Hook) bool { return h.Transition == fleet.AtTermination }) {
+		n.then(f, resortAgain)
+		return
+	}
+	n.then(f, resortJobs)
+}
+
+func (n *neighbour) gotJobs(f *flow, o fleet.Observation) {
+	if o.Running() == 0 {
+		n.then(f, resortAgain)
+		return
+	}
+	n.isLate(f, "jobs run, and the group has no termination hook that would wait for them")
+	n.next = f.now.Add(time.Minute)
 }
 
 // gotAgain is the last look before what cannot be undone: it may be mended meanwhile.
 func (n *neighbour) gotAgain(f *flow, find *finder, u fleet.UnitState) {
-	if !isBroken(u) {
-		n.gotUnit(f, find, u)
+	if isBroken(u) || n.hangs && f.now.Sub(n.hung) < neighbourHang && u.Restarts >= n.restarts {
+		n.then(f, resortReport)
 		return
 	}
-	n.notice = fleet.Notice{Kind: fleet.NoticeUnhealthy, SeenAt: f.now, Source: string(n.reason())}
-	f.say(Error, "notice: this instance is to be replaced (unhealthy)", n.reason(), fleet.Reason(n.without))
-	n.then(f, resortNotice)
+	n.gotUnit(f, find, u)
+}
+
+// gotReported says it once; the group may be kept from replacing anything, and is told
+// again meanwhile.
+func (n *neighbour) gotReported(f *flow) {
+	level := Info
+	if n.told.IsZero() {
+		level, n.told = Error, f.now
+	}
+	n.toldLast = f.now
+	f.say(level, "reported this instance Unhealthy, to be replaced", n.reason(), fleet.Reason(n.without))
+	n.isLate(f, unheeded)
+	n.follow(f)
+}
+
+// follow plans the next look at a group that was told.
+func (n *neighbour) follow(f *flow) {
+	n.next = f.now.Add(markedPause)
+	if !n.follows {
+		return
+	}
+	pause := followSoon
+	if f.now.Sub(n.told) >= followFor {
+		pause = followLate
+	}
+	n.step, n.next = resortFollow, f.now.Add(pause)
+}
+
+func (n *neighbour) gotFollowed(f *flow, self string, g fleet.Group) {
+	switch n.sees(g, self); {
+	case n.gone != "":
+	case f.now.Sub(n.toldLast) >= markedPause:
+		n.then(f, resortUnit)
+	default:
+		n.follow(f)
+	}
+}
+
+// reported is a report of the owner's, for another reason: it has the answer followed
+// where nobody else would see it.
+func (n *neighbour) reported(f *flow) {
+	if n.broken {
+		n.told, n.toldLast = f.now, f.now
+		n.follow(f)
+	}
 }
 
 func (n *neighbour) reason() fleet.Reason {
@@ -275,6 +433,12 @@ func (n *neighbour) failed(f *flow, cause *fleet.Failure) {
 	case resortUnit, resortAgain, resortStart:
 		f.out = append(f.out, Say{Level: Debug, Decision: fleet.Decision{Verb: f.verb, Action: "cannot look after " + n.unit + ", trying again"}, Err: cause})
 		return
+	case resortJobs: // who cannot be looked at runs none, or none that could be waited for
+		n.then(f, resortAgain)
+		return
+	case resortFollow:
+		n.follow(f)
+		return
 	}
 	f.fails(levelOf(cause), "cannot have this instance replaced, trying again", cause)
 	n.isLate(f, fleet.Reason(cause.Error()))
@@ -282,5 +446,6 @@ func (n *neighbour) failed(f *flow, cause *fleet.Failure) {
 	if cause.Final() || n.late {
 		pause = max(illPause, cause.RetryAfter)
 	}
-	n.next = f.now.Add(pause)
+	n.turns.fails(f.now, pause)
+	n.next = n.turns.next
 }

@@ -171,6 +171,7 @@ func TestRefusedInitIsRunAgain(t *testing.T) {
 		s.gitlab.auth = "another"
 		s.startWith(life.UnitInit, set)
 		s.startWith(life.UnitMonitor, set)
+		s.startWith(life.UnitLifecycleCheck, set)
 		s.run(24 * time.Hour)
 		if n := s.saidAt(life.Error, ""); n != 1 || !s.files.flags.Refused || s.files.flags.Unable || s.count("SetUnhealthy") != 0 {
 			t.Errorf("%s: %d errors, flags %+v, reported %d times", mode, n, s.files.flags, s.count("SetUnhealthy"))

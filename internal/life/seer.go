@@ -10,13 +10,41 @@ import (
 // seer is the part of Monitor that stands in for lifecycle-check where that one is
 // broken, or its metadata do not answer: what the group itself shows is as good.
 type seer struct {
+	source string    // of the notice that this machine wrote
 	drains bool      // the drain was started from here
 	at     time.Time // under a notice: not before, look at the one whose end starts the drain
 	blind  int       // looks in a row that found it broken
 }
 
-// due tells whether, under a notice, to look whether somebody starts the drain.
-func (s seer) due(now time.Time) bool { return !s.drains && !now.Before(s.at) }
+// gotCheck goes on with what looks after lifecycle-check. Where that one is broken, a
+// group that takes this instance is heard of here alone.
+func (s *Monitor) gotCheck(r Result) {
+	s.check.got(&s.flow, &s.find, r)
+	switch {
+	case s.check.broken && s.check.gone != "":
+		s.leaves(s.check.gone)
+	case s.check.due(s.now):
+		s.goTo(s.check.begins())
+	case s.flags.Standby || !s.flags.Registered:
+		s.rest()
+	default:
+		s.goTo(monAct)
+	}
+}
+
+// seesToDrain has the drain started by a notice that stands, where nobody else would.
+func (s *Monitor) seesToDrain(n fleet.Notice) {
+	switch {
+	case s.seer.drains:
+		s.rest()
+	case s.seer.source != "" && n.Source == s.seer.source: // and not lifecycle-check's, which came first
+		s.goTo(monDrain)
+	case !s.now.Before(s.seer.at):
+		s.goTo(monSeer)
+	default:
+		s.rest()
+	}
+}
 
 // seerPeriod is how often, under a notice, monitor looks whether what starts the drain
 // can do so.
@@ -51,6 +79,10 @@ func (s *Monitor) gotSeen(u fleet.UnitState) {
 // leaves writes the notice in lifecycle-check's place: that one is broken, or the
 // metadata do not answer it, and the group itself says that this instance goes.
 func (s *Monitor) leaves(state fleet.LifecycleState) {
-	s.leave.notice = fleet.Notice{Kind: fleet.NoticeScaleIn, SeenAt: s.now, Source: fmt.Sprintf("the group shows this instance as %q", state)}
+	kind := fleet.NoticeScaleIn
+	if state == fleet.Detached {
+		kind = fleet.NoticeDetached
+	}
+	s.leave.notice = fleet.Notice{Kind: kind, SeenAt: s.now, Source: fmt.Sprintf("the group shows this instance as %q", state)}
 	s.goTo(leaveNotice)
 }

@@ -17,6 +17,7 @@ type turns struct {
 	span   time.Duration // between two instances: the one before is listed as Unhealthy by then
 	next   time.Time     // not before: look again
 	turn   time.Duration // after the first in leaving order
+	first  time.Time     // the first listing: turns count from then, or all whom an outage kept waiting act together
 	others int           // looks in a row that found another instance reported
 }
 
@@ -34,9 +35,12 @@ const (
 )
 
 // listed takes a listing in: first is an instance that is reported already and goes
-// first, mine that it is this one's turn. over is for how long it has been due. Flags
-// do not count: one that is ill may be protected for a job that is long over.
-func (t *turns) listed(g fleet.Group, self string, now time.Time, over time.Duration) (first string, mine bool) {
+// first, mine that it is this one's turn. Flags do not count: one that is ill may be
+// protected for a job that is long over.
+func (t *turns) listed(g fleet.Group, self string, now time.Time) (first string, mine bool) {
+	if t.first.IsZero() {
+		t.first = now
+	}
 	all := slices.Clone(g.Instances)
 	for i := range all {
 		all[i].Protected = false
@@ -49,11 +53,8 @@ func (t *turns) listed(g fleet.Group, self string, now time.Time, over time.Dura
 	t.others = 0
 	g.Instances = all
 	t.turn = time.Duration(max(0, slices.Index(scaling.LeavingOrder(g, self), self))) * t.span
-	if wait := t.turn - over; wait > 0 {
-		t.next = now.Add(wait)
-		return "", false
-	}
-	return "", true
+	t.next = t.first.Add(t.turn)
+	return "", !now.Before(t.next)
 }
 
 // justReplaced finds another instance that the group has replaced for its health
@@ -67,6 +68,11 @@ func (t *turns) justReplaced(all []fleet.Activity, self string, now time.Time) (
 		}
 	}
 	return fleet.Activity{}, false
+}
+
+// fails has all begin with their turns anew, after a pause.
+func (t *turns) fails(now time.Time, pause time.Duration) {
+	t.first, t.next = time.Time{}, now.Add(pause)
 }
 
 func insteadReplaced(a fleet.Activity, now time.Time) fleet.Reason {

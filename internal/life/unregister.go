@@ -58,8 +58,6 @@ type Unregister struct {
 	ended     bool      // the runner has
 	late      bool      // the drain is over
 	replaced  bool      // the replacement was started, or cannot be
-	repeatAt  time.Time // unhealthy: not before, tell the group again
-	toldLate  bool      // unhealthy: said that nothing comes of it
 	groupAt   time.Time // not before: look for them again
 	reg       *fleet.Registration
 	regStart  time.Time
@@ -216,9 +214,6 @@ func (s *Unregister) askLate() Action {
 	case unregFind:
 		return s.find.ask()
 	case unregReplace:
-		if s.notice.Kind == fleet.NoticeUnhealthy {
-			return SetUnhealthy{s.find.who.Identity.InstanceID}
-		}
 		return TerminateSelf{s.find.who.Identity.InstanceID, false}
 	case unregHooks:
 		return DescribeHooks{s.find.who.Group}
@@ -304,7 +299,8 @@ func (s *Unregister) goOn() {
 		s.stopped, s.holding, s.looks = s.now, false, 0
 		s.lookForGroup()
 	case unregReplace:
-		s.replacing()
+		s.replaced = true
+		s.say(Info, "start the replacement: terminate without decrement", fleet.Reason(s.notice.Source))
 		s.lookForGroup()
 	case unregTerm:
 		s.termed = s.now
@@ -402,9 +398,6 @@ func (s *Unregister) unregistered() {
 	case !s.group:
 		s.late, s.tries = true, 0
 		s.lookForGroup()
-	case s.notice.Kind == fleet.NoticeUnhealthy && !s.replaced:
-		s.late, s.tries = true, 0
-		s.goTo(unregReplace)
 	default:
 		s.goTo(unregComplete)
 		s.skipHook()

@@ -76,9 +76,6 @@ func (s *Unregister) gotUnit(u fleet.UnitState) {
 // lookForGroup finds the group and its hook, once; then the drain goes on.
 func (s *Unregister) lookForGroup() {
 	switch {
-	case s.group && s.late:
-		s.goTo(unregComplete)
-		s.skipHook()
 	case s.group || s.apart() || s.urgent():
 		s.goTo(s.drainPhase())
 	case s.find.stage != found:
@@ -94,6 +91,9 @@ func (s *Unregister) apart() bool {
 }
 
 func (s *Unregister) drainPhase() phase {
+	if s.ended && s.reg != nil { // the search was taken up again while GitLab is away
+		return unregDelete
+	}
 	if s.holding {
 		return unregHeld
 	}
@@ -108,11 +108,21 @@ func (s *Unregister) gotWho() {
 	if s.find.stage != found {
 		return // the finder has another question
 	}
-	if s.replaces() && !s.replaced && s.notice.Kind != fleet.NoticeUnhealthy { // unhealthy: only where a hook lets the jobs end
+	if s.replaces() && !s.replaced {
 		s.goTo(unregReplace)
 		return
 	}
 	s.goTo(unregHooks)
+}
+
+// replaces tells whether the group does not yet know that the instance goes:
+// then terminating it now starts hook and replacement before EC2 takes it.
+func (s *Unregister) replaces() bool {
+	switch s.notice.Kind {
+	case fleet.NoticeSpot, fleet.NoticeRebalance, fleet.NoticeMaintenance:
+		return true
+	}
+	return false
 }
 
 func (s *Unregister) gotHooks(hooks []fleet.Hook) {
@@ -126,11 +136,12 @@ func (s *Unregister) gotHooks(hooks []fleet.Hook) {
 	default:
 		s.say(Warn, "complete no termination hook", fleet.Reason(fmt.Sprintf("group %q has none: EC2 takes the instance without waiting for its jobs", s.find.who.Group)))
 	}
-	if s.notice.Kind == fleet.NoticeUnhealthy && !s.replaced && (s.late || s.hook.action.Hook != "") { // else once its jobs have ended: no hook would let them
-		s.goTo(unregReplace)
+	if s.late {
+		s.goTo(unregComplete)
+		s.skipHook()
 		return
 	}
-	s.lookForGroup()
+	s.goTo(s.drainPhase())
 }
 
 // gotHeld waits until no poll is in flight, then has the runner stopped. Jobs
@@ -216,10 +227,11 @@ func (s *Unregister) endJobs(deadline time.Time) {
 // ended the hook is kept for the rest, but not before GitLab was asked once in the
 // little time that EC2 leaves.
 func (s *Unregister) urgent() bool {
-	if s.ended && (s.notice.Deadline == nil || s.phase == unregDelete && s.backoff.tries > 0) {
+	d, bounded := s.deadline()
+	ec2 := s.notice.Deadline != nil && d.Equal(*s.notice.Deadline)
+	if s.ended && (!ec2 || s.phase == unregDelete && s.backoff.tries > 0) {
 		return false
 	}
-	d, bounded := s.deadline()
 	return bounded && !s.late && !s.killed && !s.stopped.IsZero() && s.now.Add(callMost).After(d.Add(-s.set.Margin))
 }
 

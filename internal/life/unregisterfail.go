@@ -153,10 +153,6 @@ func (s *Unregister) failedFind(f *fleet.Failure) {
 func (s *Unregister) failedReplace(f *fleet.Failure) {
 	s.tries++
 	switch {
-	case s.notice.Kind == fleet.NoticeUnhealthy && f.Final():
-		s.fails(Error, "cannot have this instance replaced: terminate it by hand", f)
-		s.replaced, s.repeatAt = true, s.now.Add(illPause)
-		s.lookForGroup()
 	case f.Final() || s.tries >= replaceTries && s.notice.Kind == fleet.NoticeSpot: // nobody else takes the others: tried for as long as it takes
 		s.replaced = true
 		s.fails(levelOf(f), "the replacement is not started early: the group starts it when the instance is gone", f)
@@ -196,6 +192,7 @@ func (s *Unregister) failedDelete(f *fleet.Failure) {
 		if end := s.unregisterEnd(); s.notBefore.After(end) { // one last try then
 			s.notBefore = end
 		}
+		s.looksForGroup() // the hook may time out meanwhile
 	default:
 		s.left = true
 		s.fails(Error, fmt.Sprintf("runner stays behind in GitLab after %s", s.set.GitLabTimeout), f)
@@ -227,8 +224,6 @@ func (s *Unregister) failedComplete(f *fleet.Failure) {
 	switch {
 	case f.Kind == fleet.NotWaiting && s.notYetWaiting():
 		s.again(f)
-	case f.Kind == fleet.NotWaiting && s.notice.Kind == fleet.NoticeUnhealthy && !s.hook.began: // nobody but this drain completes its hook
-		s.awaitReplacement()
 	case f.Kind == fleet.NotWaiting: // never began, was completed before, or timed out
 		s.finish()
 	case f.Final() || s.outOfTime():

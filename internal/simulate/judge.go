@@ -65,7 +65,7 @@ func (l *loop) lookAtInstances() {
 			i.workedAt = l.at
 			continue
 		}
-		if troubled || i.flags.Notice != nil || i.down != fleet.NotGoingDown || !i.up || l.sharedIllness(i) || i.deafAfterRefusals() || i.hurtSince(l.at-2*lookPeriod, DiskFull) > 0 {
+		if troubled || i.flags.Notice != nil || i.down != fleet.NotGoingDown || !i.up || i.units[unitMonitor].broken != nil || l.sharedIllness(i) || i.deafAfterRefusals() || i.hurtSince(l.at-2*lookPeriod, DiskFull) > 0 {
 			i.workedAt += lookPeriod
 			continue
 		}
@@ -274,7 +274,7 @@ func (l *loop) judgeRunners(r world.Records) {
 func (i *instance) endedCleanly() bool {
 	switch {
 	case i.detachedAt > 0 && !i.dead:
-		return i.units[unitCheck].broken == nil && i.l.at-i.detachedAt > 90*time.Minute
+		return i.units[unitCheck].broken == nil && i.units[unitCheck].mendedAt < i.detachedAt && i.l.at-i.detachedAt > 90*time.Minute
 	case !i.dead || i.hookOver:
 		return false
 	case i.death == world.ReasonCrash:

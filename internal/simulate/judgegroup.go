@@ -167,14 +167,10 @@ func (l *loop) condemns(p *process, a life.SetUnhealthy) error {
 	if !i.inService { // it goes already, or is not in service yet: nothing follows
 		return p.through(func() error { return l.world.SetHealth(l.now, a.InstanceID, false, false) })
 	}
-	if n := i.flags.Notice; n != nil && n.Kind == fleet.NoticeUnhealthy { // judged when that was decided
-		if !slices.ContainsFunc(l.condemned, func(c condemnation) bool { return c.in == i }) {
-			l.condemned = append(l.condemned, condemnation{l.at, i})
-		}
-		l.moved = true
-		return p.through(func() error { return l.world.SetHealth(l.now, a.InstanceID, false, false) })
-	}
 	l.takesTurns(p)
+	if i.seemsBroken(p.unit) {
+		return l.condemn(p)
+	}
 	if l.at-i.trulyAt < unhealthyAfter-2*time.Minute && i.hurtSince(l.at-20*time.Minute, RunnerMute) == 0 {
 		l.breaks("damping", "i%02d is reported Unhealthy though it worked %s ago", i.number, l.at-i.trulyAt)
 	}
@@ -184,13 +180,18 @@ func (l *loop) condemns(p *process, a life.SetUnhealthy) error {
 	if age := l.at - i.launchedAt; age < unhealthyAfter { // whatever it could see of itself, it was not ill for that long
 		l.breaks("damping", "i%02d is reported Unhealthy %s after its launch", i.number, age)
 	}
+	return l.condemn(p)
+}
+
+// condemn carries a report out.
+func (l *loop) condemn(p *process) error {
+	i := p.in
 	if l.at-p.actsAt > actionTimeout+5*time.Second {
 		l.breaks("damping", "i%02d is reported Unhealthy without a look at what the group has just done", i.number)
 	}
 	l.condemned = append(l.condemned, condemnation{l.at, i})
-	err := p.through(func() error { return l.world.SetHealth(l.now, a.InstanceID, false, false) })
 	l.moved = true
-	return err
+	return p.through(func() error { return l.world.SetHealth(l.now, i.id, false, false) })
 }
 
 // takesTurns: one in ten minutes, by what a process has read of the others.

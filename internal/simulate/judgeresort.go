@@ -34,23 +34,24 @@ func (i *instance) explained(hook string, from time.Duration) bool {
 	case check.broken == nil:
 		return check.mendedAt > from
 	}
-	return i.warnedAt > check.brokenAt || i.l.at-check.brokenAt < 2*neighbourLooks+30*time.Second || i.units[unitMonitor].broken != nil
+	return i.warnedAt > check.brokenAt || i.l.at-check.brokenAt < 3*neighbourLooks+30*time.Second || i.units[unitMonitor].broken != nil
 }
 
-// judgeResort holds the decision to be replaced against what is so.
-func (l *loop) judgeResort(p *process) {
-	i := p.in
+// hangSeen is for how long a unit that hung may be taken for one that does.
+const hangSeen = 4 * time.Minute
+
+// seemsBroken tells whether the neighbour of a unit is broken for long, for all that
+// anyone can know.
+func (i *instance) seemsBroken(of *unit) bool {
 	u := i.brokenUnit()
-	switch {
-	case (u == nil || u == p.unit) && l.at-max(i.units[unitCheck].mendedAt, i.units[unitMonitor].mendedAt) < actionTimeout+10*time.Second: // since the last look
-	case u == nil || u == p.unit:
-		l.breaks("notice", "i%02d %s has it replaced, and its neighbour is not broken", i.number, p.verb)
-	case l.at-u.brokenAt < unhealthyAfter:
-		l.breaks("notice", "i%02d %s has it replaced %s after its neighbour broke", i.number, p.verb, l.at-u.brokenAt)
-	case l.at-p.actsAt > actionTimeout+30*time.Second:
-		l.breaks("damping", "i%02d is to be replaced without a look at what the group has just done", i.number)
+	if u == nil {
+		for _, id := range []unitID{unitCheck, unitMonitor} {
+			if o := &i.units[id]; o != of && o.hung && i.l.at-o.mendedAt < hangSeen {
+				u = o
+			}
+		}
 	}
-	l.takesTurns(p)
+	return u != nil && u != of && i.l.at-u.brokenAt >= unhealthyAfter
 }
 
 // needsResort is what the chain of last resorts rests on, beside the machine itself.
@@ -67,9 +68,12 @@ func (l *loop) lookAtBroken(troubled bool) {
 			continue
 		}
 		for u := range i.units {
-			if i.units[u].broken != nil {
+			if i.units[u].broken == nil {
+				continue
+			}
+			broken++
+			if unitID(u) != unitInit || !i.flags.Registered || l.at-i.refusedAt < time.Hour { // an init that nobody needs is no excuse
 				i.hurt(l.at, local, UnitBroken) // for as long as it is
-				broken++
 			}
 		}
 	}
@@ -84,7 +88,7 @@ func (l *loop) lookAtBroken(troubled bool) {
 		default:
 			i.brokenFor += lookPeriod
 		}
-		if i.brokenFor > unhealthyAfter+neighbourLooks+leakSlack+l.turnsSince(l.at-i.brokenFor, broken) {
+		if i.brokenFor > unhealthyAfter+2*neighbourLooks+leakSlack+l.turnsSince(l.at-i.brokenFor, broken) {
 			l.breaks("leak", "i%02d has a broken %s for %s, and is not replaced", i.number, unitNames[i.brokenUnit().id], i.brokenFor)
 			i.brokenFor = -10 * time.Hour
 		}

@@ -29,6 +29,8 @@ func atMoment(d *dice) Fault {
 		f.Count, f.For = pick(d, 1, 2, 3, 3), pick(d, 10*time.Minute, 25*time.Minute, 0, 0)
 		if f.Count == 3 { // init is done soon
 			f.Since, f.At = Boot, d.span(0, time.Second)
+		} else {
+			f.Amount = pick(d, 0, 0, time.Minute)
 		}
 	case SpotLate:
 		f.Amount = d.span(5*time.Second, 55*time.Second)

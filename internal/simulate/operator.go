@@ -96,7 +96,7 @@ func (l *loop) strikeInstance(f *Fault, i *instance) {
 	case UnitRestart:
 		l.restartUnits(f, i)
 	case UnitBroken:
-		l.breakUnit(f, i)
+		l.breakUnits(f, i)
 	default:
 		if l.ec2Fault(f, i) {
 			i.unseen = append(i.unseen, f)

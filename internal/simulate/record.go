@@ -48,6 +48,7 @@ type instanceRecord struct {
 	death        world.Reason
 	poweredOff   bool
 	noticeAt     time.Duration // a notice was written
+	noticeBy     string        // by this verb
 	answeredAt   time.Duration // GitLab's last answer to its runner
 	noticeKind   fleet.NoticeKind
 	spotAt       time.Duration

@@ -56,6 +56,9 @@ func (f Fault) String() string {
 	if f.Count > 0 {
 		s += fmt.Sprintf(", %d", f.Count)
 	}
+	if f.N > 1 {
+		s += fmt.Sprintf(", and on %d others", f.N-1)
+	}
 	return s
 }
 
@@ -113,6 +116,7 @@ var aims = []struct {
 	{"monitor", "SetUnhealthy", 1},
 	{"monitor", "DescribeActivities", 1},
 	{"monitor", "SetFlag", 4},
+	{"monitor", "WriteNotice", 1},
 	{"scale-up", "", 60},
 	{"scale-up", "DescribeGroup", 5},
 	{"scale-up", "SetDesired", 2},
@@ -122,6 +126,8 @@ var aims = []struct {
 	{"lifecycle-check", "ReadSpot", 1500},
 	{"lifecycle-check", "WriteNotice", 1},
 	{"lifecycle-check", "ReadRebalance", 100},
+	{"lifecycle-check", "DescribeGroup", 1},
+	{"lifecycle-check", "SetUnhealthy", 1},
 	{"unregister", "", 40},
 	{"unregister", "", 40},
 	{"unregister", "Heartbeat", 3},
@@ -192,6 +198,9 @@ func atTime(d *dice, until time.Duration) Fault {
 		f.Amount = d.span(-2*time.Hour, 2*time.Hour)
 	case UnitBroken:
 		f.Count, f.For = pick(d, 1, 2, 1, 2, 3), pick(d, 10*time.Minute, 25*time.Minute, 0, 0)
+		if f.N = pick(d, 1, 1, 4); f.Count < 3 {
+			f.Amount = pick(d, 0, 0, time.Minute)
+		}
 	default:
 		atTimeByHand(d, &f)
 	}

@@ -14,8 +14,8 @@ func (l *loop) keepsStill(p *process, a life.Action) {
 	if p.in.flags.Notice == nil { // almost always
 		return
 	}
-	if s, ok := a.(life.StartUnit); ok && s.Unit == life.UnitUnregister && p.in.units[unitCheck].broken != nil {
-		return // whose end would start it
+	if s, ok := a.(life.StartUnit); ok && s.Unit == life.UnitUnregister && (p.in.noticeBy == "monitor" || p.in.units[unitCheck].broken != nil) {
+		return // nobody else may
 	}
 	if p.toGo && (p.verb == "monitor" || p.verb == "scale-up") && classOf(a) != local && changes(a) {
 		l.breaks("notice", "i%02d is to go, and its %s, which has read that, does %s", p.in.number, p.verb, nameOf(a))

@@ -103,11 +103,9 @@ const clockSlack = 35 * time.Second
 func (i *instance) writesNotice(p *process, n fleet.Notice) {
 	l, verb := i.l, p.verb
 	m, ok := l.world.Metadata(l.now, i.id)
-	if n.Kind == fleet.NoticeUnhealthy {
-		l.judgeResort(p)
-		return
-	}
-	if verb == "monitor" && (n.Kind != fleet.NoticeScaleIn || m.Target != world.Terminated) {
+	i.noticeBy = verb
+	detached := n.Kind == fleet.NoticeDetached && m.Target == world.Detached
+	if verb == "monitor" && !detached && (n.Kind != fleet.NoticeScaleIn || m.Target != world.Terminated) {
 		l.breaks("notice", "i%02d monitor writes a notice (%s) though its group does not take it", i.number, n.Kind)
 	}
 	if verb != "lifecycle-check" || !ok {

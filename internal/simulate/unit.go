@@ -64,12 +64,14 @@ type unit struct {
 	code   life.ExitCode
 	killed bool // how main ended while stops ran
 
-	result string // Result=
-	status int    // ExecMainStatus=
+	restarts int    // NRestarts=
+	result   string // Result=
+	status   int    // ExecMainStatus=
 
 	broken   *Fault        // it dies at each start
 	brokenAt time.Duration // since when
 	mendedAt time.Duration
+	hung     bool // it was hanging then: for a while nobody can tell
 }
 
 // start is systemctl start.
@@ -80,6 +82,7 @@ func (u *unit) start() {
 	case unitStopping:
 		u.again = true
 	default:
+		u.restarts = 0
 		u.run()
 	}
 }
@@ -98,7 +101,7 @@ func (u *unit) run() {
 	u.asked, u.again, u.state = false, false, unitRunning
 	u.result, u.status = "success", 0
 	if u.broken != nil {
-		u.ended(0, true)
+		u.dies()
 		return
 	}
 	u.main = i.l.begin(u, verbs[u.id])
@@ -219,6 +222,7 @@ func (u *unit) restart() {
 	gen := u.gen
 	u.in.l.after(restartPause[u.id], func() {
 		if u.gen == gen && u.state == unitWaiting {
+			u.restarts++
 			u.run()
 		}
 	})
@@ -239,7 +243,31 @@ func (u *unit) vanish() {
 // brokenUnits are those that a fault can break, by its Count.
 var brokenUnits = [...]unitID{unitMonitor, unitCheck, unitInit}
 
-// breakUnit has a unit die at each start, for a while or for good.
+// dies is a start of a unit that is broken: it ends at once, or hangs until its
+// watchdog ends it.
+func (u *unit) dies() {
+	gen := u.gen
+	u.in.l.after(u.broken.Amount, func() {
+		if u.gen == gen && u.state == unitRunning {
+			u.ended(0, true)
+		}
+	})
+}
+
+// breakUnits has a unit die at each start, for a while or for good; that of several
+// instances where something that they have in common is to blame.
+func (l *loop) breakUnits(f *Fault, i *instance) {
+	l.breakUnit(f, i)
+	left := f.N - 1
+	for _, o := range l.instances {
+		if left > 0 && o != i && o.up && !o.dead {
+			o.hurt(l.at, local, f.Kind)
+			l.breakUnit(f, o)
+			left--
+		}
+	}
+}
+
 func (l *loop) breakUnit(f *Fault, i *instance) {
 	u := &i.units[brokenUnits[(f.Count+2)%3]]
 	if u.broken != nil || i.down != fleet.NotGoingDown {
@@ -257,18 +285,18 @@ func (l *loop) breakUnit(f *Fault, i *instance) {
 	if f.For > 0 {
 		l.after(f.For, func() {
 			l.line(l.at, "i%02d %s is mended", i.number, unitNames[u.id])
-			u.broken, u.mendedAt = nil, l.at
+			u.broken, u.mendedAt, u.hung = nil, l.at, f.Amount > 0
 		})
 	}
 }
 
 // shown is what systemctl show tells.
 func (u *unit) shown() fleet.UnitState {
-	s := fleet.UnitState{Active: u.active(), Result: u.result, ExitStatus: u.status}
+	s := fleet.UnitState{Active: u.active(), Result: u.result, ExitStatus: u.status, Restarts: u.restarts}
 	if u.main != nil {
 		s.MainPID = 100 + int(u.id)
 	}
-	if u.broken != nil && s.Result == "signal" {
+	if u.broken != nil && u.restarts > 0 {
 		u.in.sees(UnitBroken)
 	}
 	return s

@@ -146,7 +146,7 @@ func (p properties) down() bool {
 
 func (u *Units) show(ctx context.Context, unit string) (properties, error) {
 	out, err := u.systemctl(ctx, "read the state of", unit,
-		"show", "--property=LoadState,ActiveState,MainPID,ControlGroup,Job,Result,ExecMainStatus", unit)
+		"show", "--property=LoadState,ActiveState,MainPID,ControlGroup,Job,Result,ExecMainStatus,NRestarts", unit)
 	if err != nil {
 		return properties{}, err
 	}
@@ -171,15 +171,18 @@ func parseShow(unit, out string) (properties, error) {
 			p.queued = value != "" && value != "0"
 		case "Result":
 			p.state.Result = value
-		case "MainPID", "ExecMainStatus":
+		case "MainPID", "ExecMainStatus", "NRestarts":
 			n, err := strconv.ParseInt(value, 10, 32)
 			if err != nil || n < 0 {
 				return properties{}, notUnderstood(unit, line)
 			}
-			if key == "MainPID" {
+			switch key {
+			case "MainPID":
 				p.state.MainPID = int(n)
-			} else {
+			case "ExecMainStatus":
 				p.state.ExitStatus = int(n)
+			default:
+				p.state.Restarts = int(n)
 			}
 		}
 	}

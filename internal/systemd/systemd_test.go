@@ -43,7 +43,7 @@ func fake(t *testing.T, answers map[string]answer) (*Units, func() []string) {
 
 func shell(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-const look = "show --property=LoadState,ActiveState,MainPID,ControlGroup,Job,Result,ExecMainStatus job.service"
+const look = "show --property=LoadState,ActiveState,MainPID,ControlGroup,Job,Result,ExecMainStatus,NRestarts job.service"
 
 func TestStartStopSignal(t *testing.T) {
 	u, asked := fake(t, map[string]answer{
@@ -148,7 +148,7 @@ func TestState(t *testing.T) {
 		{name: "failed", out: "LoadState=loaded\nActiveState=failed\nMainPID=0\n", want: fleet.UnitState{Active: "failed"}},
 		// As systemd 252 tells of a service that ends at each start, by itself and by SIGKILL.
 		{name: "ends with a status", out: "MainPID=0\nResult=exit-code\nExecMainStatus=1\nControlGroup=\nLoadState=loaded\nActiveState=activating\n", want: fleet.UnitState{Active: "activating", Result: "exit-code", ExitStatus: 1}},
-		{name: "ends by a signal", out: "MainPID=0\nResult=signal\nExecMainStatus=9\nControlGroup=\nLoadState=loaded\nActiveState=activating\n", want: fleet.UnitState{Active: "activating", Result: "signal", ExitStatus: 9}},
+		{name: "ends by a signal", out: "MainPID=0\nResult=signal\nNRestarts=7\nExecMainStatus=9\nControlGroup=\nLoadState=loaded\nActiveState=activating\n", want: fleet.UnitState{Active: "activating", Result: "signal", ExitStatus: 9, Restarts: 7}},
 		{name: "no status", out: "ActiveState=active\nExecMainStatus=x\n", fails: true},
 		{name: "no such unit", out: "MainPID=0\nControlGroup=\nLoadState=not-found\nActiveState=inactive\n", fails: true, kind: fleet.NotFound},
 		{name: "nothing", out: "", fails: true},

@@ -25,8 +25,8 @@ func TestBrokenDaemon(t *testing.T) {
 				t.Fatal(err)
 			}
 			f.untilSaid(m, unit+" does not run", "it ends with status 1")
-			f.untilSaid(m, "unreg-runner", "drain and unregister (unhealthy)")
 			f.untilSaid(m, "reported this instance Unhealthy", unit+" is broken")
+			f.untilSaid(m, "unreg-runner", "drain and unregister (scale-in)")
 			f.drained(m, job)
 			if f.record(m).Reason != world.ReasonUnhealthy {
 				t.Errorf("the group took it because %s", f.record(m).Reason)
