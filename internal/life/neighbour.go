@@ -280,7 +280,7 @@ func (n *neighbour) says(f *flow, u fleet.UnitState) {
 		reasons = append(reasons, fleet.Reason(fmt.Sprintf("this instance is replaced if that lasts for %s", n.after)))
 	}
 	what := " does not run"
-	if n.hangs {
+	if n.hangs && !isBroken(u) {
 		what = " does not stay up"
 	}
 	f.say(Error, n.unit+what, reasons...)

@@ -61,8 +61,10 @@ type Unregister struct {
 	groupAt   time.Time // not before: look for them again
 	reg       *fleet.Registration
 	regStart  time.Time
-	left      bool // a runner stays behind
-	overdue   bool // the runner had not ended by the deadline
+	deleteAt  time.Time // not before: try to unregister again
+	deletes   int       // tries
+	left      bool      // a runner stays behind
+	overdue   bool      // the runner had not ended by the deadline
 	tries     int
 	termTried bool // once, and it failed
 }

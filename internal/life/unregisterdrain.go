@@ -77,7 +77,7 @@ func (s *Unregister) gotUnit(u fleet.UnitState) {
 func (s *Unregister) lookForGroup() {
 	switch {
 	case s.group || s.apart() || s.urgent():
-		s.goTo(s.drainPhase())
+		s.goOnDraining()
 	case s.find.stage != found:
 		s.goTo(unregFind)
 	default:
@@ -90,10 +90,18 @@ func (s *Unregister) apart() bool {
 	return s.notice.Kind == fleet.NoticeDetached || s.notice.Kind == fleet.NoticeShutdown
 }
 
-func (s *Unregister) drainPhase() phase {
-	if s.ended && s.reg != nil { // the search was taken up again while GitLab is away
-		return unregDelete
+// goOnDraining goes back to what the search for group and hook has interrupted: the
+// runner's drain, or the wait for GitLab, with the patience that it had.
+func (s *Unregister) goOnDraining() {
+	if s.ended && s.reg != nil {
+		s.goTo(unregDelete)
+		s.notBefore, s.backoff.tries = s.deleteAt, s.deletes
+		return
 	}
+	s.goTo(s.drainPhase())
+}
+
+func (s *Unregister) drainPhase() phase {
 	if s.holding {
 		return unregHeld
 	}
@@ -102,7 +110,7 @@ func (s *Unregister) drainPhase() phase {
 
 func (s *Unregister) gotWho() {
 	if s.urgent() {
-		s.goTo(s.drainPhase())
+		s.goOnDraining()
 		return
 	}
 	if s.find.stage != found {
@@ -141,7 +149,7 @@ func (s *Unregister) gotHooks(hooks []fleet.Hook) {
 		s.skipHook()
 		return
 	}
-	s.goTo(s.drainPhase())
+	s.goOnDraining()
 }
 
 // gotHeld waits until no poll is in flight, then has the runner stopped. Jobs
@@ -292,7 +300,7 @@ func (s *Unregister) gotSpot(a *fleet.SpotAction) {
 		s.goTo(unregTarget)
 		return
 	}
-	s.goTo(s.drainPhase())
+	s.goOnDraining()
 	if s.holding {
 		s.goToAfter(unregHeld, holdPeriod)
 	}

@@ -137,11 +137,11 @@ func (s *Unregister) failedFind(f *fleet.Failure) {
 		if f.Final() {
 			s.groupAt = s.now.Add(refusedPause)
 		}
-		s.goTo(s.drainPhase())
+		s.goOnDraining()
 	case !s.late: // the runner is looked at between two tries
 		s.fails(Warn, "trying again", f)
 		s.groupAt = s.now.Add(replaceAgain)
-		s.goTo(s.drainPhase())
+		s.goOnDraining()
 	default:
 		s.fails(Warn, "trying again", f)
 		s.again(f)
@@ -163,7 +163,7 @@ func (s *Unregister) failedReplace(f *fleet.Failure) {
 	default:
 		s.fails(Warn, "cannot start the replacement yet, trying again", f)
 		s.groupAt = s.now.Add(min(replaceAgain<<min(s.tries/replaceTries, 4), findAgain))
-		s.goTo(s.drainPhase())
+		s.goOnDraining()
 	}
 }
 
@@ -192,6 +192,7 @@ func (s *Unregister) failedDelete(f *fleet.Failure) {
 		if end := s.unregisterEnd(); s.notBefore.After(end) { // one last try then
 			s.notBefore = end
 		}
+		s.deleteAt, s.deletes = s.notBefore, s.backoff.tries
 		s.looksForGroup() // the hook may time out meanwhile
 	default:
 		s.left = true
