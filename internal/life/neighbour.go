@@ -28,6 +28,7 @@ type neighbour struct {
 	missing  int       // looks in a row
 	said     bool
 	broken   bool          // by the last look
+	ran      bool          // by the last look
 	hangs    bool          // by the last count: it runs, and was started again and again
 	lasted   time.Duration // broken so far
 	why      fleet.Reason  // how it ends
@@ -203,12 +204,10 @@ func (n *neighbour) gotUnit(f *flow, find *finder, u fleet.UnitState) {
 	passed := min(f.now.Sub(n.looked), illPause+n.period()) // the longest pause between two looks
 	n.looked = f.now
 	again := n.count(f.now, u)
-	switch u.Active {
-	case "active", "reloading", "deactivating":
-		if !n.hangs {
-			n.well(f)
-			return
-		}
+	n.ran = u.Active == "active" || u.Active == "reloading" || u.Active == "deactivating"
+	if n.ran && !n.hangs {
+		n.well(f)
+		return
 	}
 	n.missing++
 	was := n.broken
@@ -251,7 +250,7 @@ func (n *neighbour) count(now time.Time, u fleet.UnitState) int {
 	case n.hangs && passed < min(neighbourHang, n.period()), !n.hangs && passed < n.period():
 		return 0
 	default:
-		n.hangs = again >= neighbourRestarts || n.hangs && again > 0
+		n.hangs = n.ran && again >= neighbourRestarts || n.hangs && again > 0 // who ends at once does not hang
 	}
 	n.restarts, n.counted = u.Restarts, now
 	return again
@@ -264,7 +263,7 @@ func (n *neighbour) well(f *flow) {
 	}
 	was := *n
 	*n = watching(n.unit, n.without, n.after, n.follows)
-	n.next, n.looked, n.restarts, n.counted = was.next, was.looked, was.restarts, was.counted
+	n.next, n.looked, n.restarts, n.counted, n.ran = was.next, was.looked, was.restarts, was.counted, was.ran
 }
 
 func (n *neighbour) says(f *flow, u fleet.UnitState) {

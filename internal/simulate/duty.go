@@ -161,14 +161,14 @@ func owesLeaving(l *loop, i *instance, v view) bool {
 	if i.units[unitInit].main != nil && i.hurtSince(l.at-2*lookPeriod, GitLabAway, GitLabSlow) > 0 {
 		return false
 	}
-	idle := i.stays() && v.state == world.InService && l.works(i) && len(i.runner.jobs) == 0
-	if !idle || i.jobAt > i.kept {
+	free := i.stays() && v.state == world.InService && len(i.runner.jobs) == 0
+	if i.jobAt > i.kept { // and not because its runner was restarted
 		i.kept = 0
 	}
-	if idle && !v.room && l.at-max(i.jobAt, i.serviceAt) >= 2*time.Minute {
+	if free && !v.room && l.at-max(i.jobAt, i.serviceAt) >= 2*time.Minute {
 		i.kept = l.at
 	}
-	return idle && v.room && i.kept == 0 && len(l.suspends) == 0
+	return free && l.works(i) && v.room && i.kept == 0 && len(l.suspends) == 0
 }
 
 // lookAtDuties counts the minutes in which each instance owed something.

@@ -294,6 +294,9 @@ const initAgain = 45 * time.Second
 // couldLook tells whether init could run again after one that was killed before it heard
 // of the runner that it made: once the instance goes, none does, and it is the reaper's.
 func (i *instance) couldLook() bool {
+	if init := &i.units[unitInit]; init.broken != nil || init.mendedAt > i.orphanAt {
+		return false
+	}
 	for _, end := range []time.Duration{i.noticeAt, i.downAt} {
 		if end > 0 && end >= i.orphanAt && end < i.orphanAt+initAgain {
 			return false
