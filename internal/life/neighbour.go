@@ -203,9 +203,10 @@ func (n *neighbour) then(f *flow, p phase) { n.step, n.next = p, f.now }
 func (n *neighbour) gotUnit(f *flow, find *finder, u fleet.UnitState) {
 	passed := min(f.now.Sub(n.looked), illPause+n.period()) // the longest pause between two looks
 	n.looked = f.now
-	again := n.count(f.now, u)
-	n.ran = u.Active == "active" || u.Active == "reloading" || u.Active == "deactivating"
-	if n.ran && !n.hangs {
+	runs := u.Active == "active" || u.Active == "reloading" || u.Active == "deactivating"
+	again := n.count(f.now, u, n.ran && runs)
+	n.ran = runs
+	if runs && !n.hangs {
 		n.well(f)
 		return
 	}
@@ -237,8 +238,9 @@ func (n *neighbour) gotUnit(f *flow, find *finder, u fleet.UnitState) {
 }
 
 // count tells how often the unit was started again since the last count, and by that
-// whether it hangs. Looks may be seconds apart: a count takes a period.
-func (n *neighbour) count(now time.Time, u fleet.UnitState) int {
+// whether it hangs; runs: it did at this look and at the one before. Looks may be
+// seconds apart: a count takes a period.
+func (n *neighbour) count(now time.Time, u fleet.UnitState, runs bool) int {
 	again := u.Restarts - n.restarts
 	passed := now.Sub(n.counted)
 	if n.hangs && again > 0 && passed <= neighbourHang+time.Minute { // not of some time ago
@@ -250,7 +252,7 @@ func (n *neighbour) count(now time.Time, u fleet.UnitState) int {
 	case n.hangs && passed < min(neighbourHang, n.period()), !n.hangs && passed < n.period():
 		return 0
 	default:
-		n.hangs = n.ran && again >= neighbourRestarts || n.hangs && again > 0 // who ends at once does not hang
+		n.hangs = runs && again >= neighbourRestarts || n.hangs && again > 0 // who ends at once does not hang
 	}
 	n.restarts, n.counted = u.Restarts, now
 	return again

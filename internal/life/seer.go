@@ -68,7 +68,7 @@ func (s *Monitor) gotSeer(u fleet.UnitState) {
 // gotSeen waits where nobody would see the group's answer: the termination hook would
 // wait for its time-out in vain. The broken unit is mended, or the instance replaced.
 func (s *Monitor) gotSeen(u fleet.UnitState) {
-	if isBroken(u) {
+	if isBroken(u) || s.check.broken {
 		s.later(Debug, "stay for now", append(s.leave.why, UnitLifecycleCheck+" is broken"))
 		return
 	}

@@ -218,6 +218,10 @@ func (i *instance) hookTimedOut(which string, since, timeout time.Duration) {
 		return
 	}
 	i.hookOver = true
+	if which == "termination" && i.unfollowed(since, timeout) {
+		l.breaks("hook", "i%02d was reported Unhealthy and taken, and nobody drains it", i.number)
+		return
+	}
 	if i.explained(which, from) {
 		return
 	}

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"slices"
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
@@ -34,11 +35,20 @@ func (i *instance) explained(hook string, from time.Duration) bool {
 	case check.broken == nil:
 		return check.mendedAt > from
 	}
-	return i.warnedAt > check.brokenAt || i.l.at-check.brokenAt < 3*neighbourLooks+30*time.Second || i.units[unitMonitor].broken != nil
+	return i.warnedAt > check.brokenAt || i.l.at-max(check.brokenAt, i.units[unitMonitor].begunAt()) < 3*neighbourLooks+30*time.Second || i.units[unitMonitor].broken != nil
 }
 
 // hangSeen is for how long a unit that hung may be taken for one that does.
-const hangSeen = 4 * time.Minute
+const hangSeen = 7 * time.Minute
+
+// unfollowed tells whether an instance that its monitor has reported was taken, and
+// nobody drains it: lifecycle-check is broken, so monitor alone can see what the group does.
+func (i *instance) unfollowed(since, timeout time.Duration) bool {
+	l := i.l
+	reported := slices.ContainsFunc(l.condemned, func(c condemnation) bool { return c.in == i && c.at > since-time.Minute })
+	return i.units[unitCheck].broken != nil && reported && i.runner.state == runnerActive && timeout >= 2*time.Minute &&
+		i.units[unitMonitor].broken == nil && !needsResort.hitSince(i, since-time.Minute) && i.hurtSince(since-time.Minute, anewKinds...) == 0
+}
 
 // seemsBroken tells whether the neighbour of a unit is broken for long, for all that
 // anyone can know.
@@ -72,7 +82,7 @@ func (l *loop) lookAtBroken(troubled bool) {
 				continue
 			}
 			broken++
-			if unitID(u) != unitInit || !i.flags.Registered || l.at-i.refusedAt < time.Hour { // an init that nobody needs is no excuse
+			if unitID(u) != unitInit || !i.flags.Registered || !i.inService || l.at-i.refusedAt < time.Hour { // an init that nobody needs is no excuse
 				i.hurt(l.at, local, UnitBroken) // for as long as it is
 			}
 		}
