@@ -56,7 +56,7 @@ func (i *instance) seemsBroken(of *unit) bool {
 	u := i.brokenUnit()
 	if u == nil {
 		for _, id := range []unitID{unitCheck, unitMonitor} {
-			if o := &i.units[id]; o != of && o.hung && i.l.at-o.mendedAt < hangSeen {
+			if o := &i.units[id]; o != of && o.mendedAt > 0 && (o.hung && i.l.at-o.mendedAt < hangSeen || i.l.at-o.mendedAt < actionTimeout) { // or it waits for its restart
 				u = o
 			}
 		}
