@@ -46,7 +46,7 @@ const hangSeen = 7 * time.Minute
 func (i *instance) unfollowed(since, timeout time.Duration) bool {
 	l := i.l
 	reported := slices.ContainsFunc(l.condemned, func(c condemnation) bool { return c.in == i && c.at > since-time.Minute })
-	return i.units[unitCheck].broken != nil && reported && i.runner.state == runnerActive && timeout >= 2*time.Minute &&
+	return i.units[unitCheck].broken != nil && reported && i.runner.state == runnerActive && !i.runner.quitting && timeout >= 2*time.Minute &&
 		i.units[unitMonitor].broken == nil && !needsResort.hitSince(i, since-time.Minute) && i.hurtSince(since-time.Minute, anewKinds...) == 0
 }
 
@@ -98,7 +98,7 @@ func (l *loop) lookAtBroken(troubled bool) {
 		default:
 			i.brokenFor += lookPeriod
 		}
-		if i.brokenFor > unhealthyAfter+2*neighbourLooks+leakSlack+l.turnsSince(l.at-i.brokenFor, broken) {
+		if i.brokenUnit() != nil && i.brokenFor > unhealthyAfter+2*neighbourLooks+leakSlack+l.turnsSince(i.brokenUnit().brokenAt, broken) {
 			l.breaks("leak", "i%02d has a broken %s for %s, and is not replaced", i.number, unitNames[i.brokenUnit().id], i.brokenFor)
 			i.brokenFor = -10 * time.Hour
 		}
