@@ -27,7 +27,13 @@ func TestBrokenDaemon(t *testing.T) {
 			f.untilSaid(m, unit+" does not run", "it ends with status 1")
 			f.untilSaid(m, "reported this instance Unhealthy", unit+" is broken")
 			f.untilSaid(m, "unreg-runner", "drain and unregister (scale-in)")
-			f.drained(m, job)
+			j := f.untilJob(job, world.JobSuccess)
+			if i := f.gone(m); i.DeadAt.Before(j.FinishedAt) {
+				t.Errorf("the machine died at %s, its job ended at %s", i.DeadAt, j.FinishedAt)
+			}
+			if f.registered(m) {
+				t.Error("it is still registered in GitLab")
+			}
 			if f.record(m).Reason != world.ReasonUnhealthy {
 				t.Errorf("the group took it because %s", f.record(m).Reason)
 			}
