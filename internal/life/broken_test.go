@@ -15,7 +15,7 @@ var crashes = fleet.UnitState{Active: "activating", Result: "signal"}
 
 var neighbours = []string{life.UnitLifecycleCheck, life.UnitMonitor}
 
-// hang is what a unit that its watchdog kills again and again shows: it is active.
+// hangs has a unit show what one does that its watchdog kills again and again: it is active.
 func hangs(s *site, unit string) {
 	s.breaks(unit, fleet.UnitState{Active: "active", Result: "success"})
 	begin := s.now
@@ -224,12 +224,18 @@ func TestDetachedUnseen(t *testing.T) {
 	}
 }
 
-// TestNoticeTakenBack: a drain that monitor has started is not its last.
-func TestNoticeTakenBack(t *testing.T) {
+// blinded is an instance under a notice whose lifecycle-check is broken.
+func blinded(t *testing.T, kind fleet.NoticeKind) *site {
 	s := pinned(t, fleet.ModeToken)
 	s.run(30 * time.Second)
 	s.breaks(life.UnitLifecycleCheck, crashes)
-	s.files.flags.Notice = &fleet.Notice{Kind: fleet.NoticeOperator, SeenAt: s.now, Source: "a test"}
+	s.files.flags.Notice = &fleet.Notice{Kind: kind, SeenAt: s.now, Source: "a test"}
+	return s
+}
+
+// TestNoticeTakenBack: a drain that monitor has started is not its last.
+func TestNoticeTakenBack(t *testing.T) {
+	s := blinded(t, fleet.NoticeOperator)
 	s.run(2 * time.Minute)
 	s.files.flags.Notice = nil
 	s.start(life.UnitInit)
@@ -242,10 +248,7 @@ func TestNoticeTakenBack(t *testing.T) {
 // TestMonitorStartsTheDrain where lifecycle-check, whose end does, is broken: also
 // after it was killed itself, and not where that one was only killed once.
 func TestMonitorStartsTheDrain(t *testing.T) {
-	s := pinned(t, fleet.ModeToken)
-	s.run(30 * time.Second)
-	s.breaks(life.UnitLifecycleCheck, crashes)
-	s.files.flags.Notice = &fleet.Notice{Kind: fleet.NoticeScaleIn, SeenAt: s.now, Source: "a test"}
+	s := blinded(t, fleet.NoticeScaleIn)
 	s.run(5 * time.Second)
 	s.kill(s.units[life.UnitMonitor])
 	s.run(40 * time.Second)
@@ -253,10 +256,7 @@ func TestMonitorStartsTheDrain(t *testing.T) {
 		t.Error("nothing drains")
 	}
 
-	s = pinned(t, fleet.ModeToken)
-	s.run(30 * time.Second)
-	s.breaks(life.UnitLifecycleCheck, crashes)
-	s.files.flags.Notice = &fleet.Notice{Kind: fleet.NoticeScaleIn, SeenAt: s.now, Source: "a test"}
+	s = blinded(t, fleet.NoticeScaleIn)
 	s.run(5 * time.Second)
 	s.mends(life.UnitLifecycleCheck)
 	s.run(time.Minute)
