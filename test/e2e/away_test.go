@@ -16,7 +16,7 @@ func TestSharedTokenRevoked(t *testing.T) {
 	t.Parallel()
 	s := open(t, func(p *plan) {
 		p.group.Desired = 2
-		p.settings["monitor.unhealthy_after"] = "1s"
+		p.settings["monitor.unhealthy_after"] = "30s"
 	})
 	ids := s.inService(2)
 	s.do(func(w *world.World, now time.Time) error { return w.UnregisterRunner(now, sharedToken) })
