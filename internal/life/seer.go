@@ -21,8 +21,8 @@ type seer struct {
 func (s *Monitor) gotCheck(r Result) {
 	s.check.got(&s.flow, &s.find, r)
 	switch {
-	case s.check.broken && s.check.gone != "":
-		s.leaves(s.check.gone)
+	case s.check.health.broken && s.check.resort.gone != "":
+		s.leaves(s.check.resort.gone)
 	case s.check.due(s.now):
 		s.goTo(s.check.begins())
 	case s.flags.Standby || !s.flags.Registered:
@@ -68,7 +68,7 @@ func (s *Monitor) gotSeer(u fleet.UnitState) {
 // gotSeen waits where nobody would see the group's answer: the termination hook would
 // wait for its time-out in vain. The broken unit is mended, or the instance replaced.
 func (s *Monitor) gotSeen(u fleet.UnitState) {
-	if isBroken(u) || s.check.broken {
+	if isBroken(u) || s.check.health.broken {
 		s.later(Debug, "stay for now", append(s.leave.why, UnitLifecycleCheck+" is broken"))
 		return
 	}
