@@ -257,6 +257,13 @@ func TestMonitorStartsTheDrain(t *testing.T) {
 	}
 
 	s = blinded(t, fleet.NoticeScaleIn)
+	hangs(s, life.UnitLifecycleCheck)
+	s.run(90 * time.Second)
+	if !s.running(life.UnitUnregister) && s.files.registration != nil {
+		t.Error("nothing drains: who ought to have ended hangs")
+	}
+
+	s = blinded(t, fleet.NoticeScaleIn)
 	s.run(5 * time.Second)
 	s.mends(life.UnitLifecycleCheck)
 	s.run(time.Minute)

@@ -13,7 +13,7 @@ type seer struct {
 	source string    // of the notice that this machine wrote
 	drains bool      // the drain was started from here
 	at     time.Time // under a notice: not before, look at the one whose end starts the drain
-	blind  int       // looks in a row that found it broken
+	blind  int       // looks in a row that found it broken, or at work though it ought to have ended
 }
 
 // gotCheck goes on with what looks after lifecycle-check. Where that one is broken, a
@@ -51,14 +51,19 @@ func (s *Monitor) seesToDrain(n fleet.Notice) {
 const seerPeriod = time.Minute
 
 // gotSeer starts the drain where lifecycle-check, whose end starts it, is broken. One
-// look does not tell: a unit that was killed once is started again seconds later.
+// look does not tell: a unit that was killed once is started again seconds later, and
+// one that runs ends at its next look at the notice, or hangs.
 func (s *Monitor) gotSeer(u fleet.UnitState) {
-	if !isBroken(u) {
+	switch {
+	case isBroken(u):
+		s.seer.blind++
+	case u.Active == "active":
+		s.seer.blind++
+		s.seer.at = s.now.Add(seerPeriod)
+	default:
 		s.seer.blind, s.seer.at = 0, s.now.Add(seerPeriod)
-		s.rest()
-		return
 	}
-	if s.seer.blind++; s.seer.blind < neighbourMissing {
+	if s.seer.blind < neighbourMissing {
 		s.rest()
 		return
 	}

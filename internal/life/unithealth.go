@@ -60,7 +60,7 @@ func howItEnds(u fleet.UnitState) fleet.Reason {
 // saw takes a look in, and tells whether the unit is well. Looks are a period apart, or
 // up to as much more as a last resort pauses.
 func (h *unitHealth) saw(u fleet.UnitState, now time.Time, period time.Duration) bool {
-	passed := min(now.Sub(h.looked), illPause+period)
+	passed := max(0, min(now.Sub(h.looked), illPause+period)) // clocks are set
 	h.looked = now
 	runs := u.Active == "active" || u.Active == "reloading" || u.Active == "deactivating"
 	again := h.count(u, now, period, h.ran && runs)
