@@ -169,7 +169,7 @@ func (l *loop) doAutoScaling(p *process, a life.Action) (any, error) {
 		return nil, w.Heartbeat(l.now, a.Hook.Group, a.Hook.Hook, a.Hook.InstanceID)
 	case life.CompleteHook:
 		if p.in.isReaper() {
-			return nil, l.frees(a)
+			return nil, l.frees(p, a)
 		}
 		return nil, l.completes(p, a)
 	case life.DescribeInstances:

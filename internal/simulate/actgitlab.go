@@ -83,7 +83,7 @@ func (l *loop) doGitLab(p *process, a life.Action) (any, error) {
 	case life.ReadRunner:
 		return l.readsRunner(p, a)
 	case life.DeleteRunnerByID:
-		return nil, l.reaps(a)
+		return nil, l.reaps(p, a)
 	}
 	panic("simulate: no such call: " + nameOf(a))
 }

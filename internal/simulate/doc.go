@@ -13,7 +13,7 @@
 //
 // A [Host] may run the processes in the loop's stead, over what edges it likes;
 // all else stays, the judge too. What it runs is its own, and so is whether it
-// does so twice alike. test/edges is one. Fleets at a host have no reaper.
+// does so twice alike. test/edges is one.
 //
 // [Draw] makes a schedule of a seed, [Run] lives it and judges it, [Shrink] drops
 // the faults that a broken promise does not need. The judge believes no machine:

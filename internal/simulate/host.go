@@ -127,12 +127,15 @@ func (f *Fleet) Breaks(promise, format string, args ...any) { f.l.breaks(promise
 // [[runners]] sections.
 func (f *Fleet) Template() (slots, sections int) { return f.l.slots, f.l.sections }
 
-// StoredToken is what the secret store has, and Secret the reference to it.
+// StoredToken is what the secret store has, and Secret the reference to it. The
+// reaper's is another, which nobody changes.
 func (f *Fleet) StoredToken() string { return f.l.tokens.stored }
 
 // What every fleet's instances are configured with.
 const (
 	Secret          = secretRef
+	ReapSecret      = reapSecretRef
+	ReapToken       = reapToken
 	GitLabURL       = gitlabURL
 	Margin          = margin
 	KillJobsAfter   = killAfter

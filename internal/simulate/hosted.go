@@ -122,6 +122,8 @@ func (p *process) sees(v any) {
 // refused counts the faults that a failure shows.
 func (p *process) refused(r life.Result) {
 	switch f := r.Failure; {
+	case p.in.isReaper():
+		p.in.l.refusesReaper(f)
 	case classOf(r.Action) == gitlab && (f.Kind == fleet.BadToken || f.Kind == fleet.Denied || f.Kind == fleet.NotFound):
 		p.in.refusedCall(r.Action)
 	case f.Kind == fleet.Local && classOf(r.Action) == local: // nothing listens
@@ -225,6 +227,11 @@ func (p *process) inward(v any) any {
 	switch v := v.(type) {
 	case fleet.Observation:
 		v.At = v.At.Add(p.offset)
+		return v
+	case fleet.RunnerDetails:
+		if !v.ContactedAt.IsZero() {
+			v.ContactedAt = p.toOwn(v.ContactedAt)
+		}
 		return v
 	case fleet.Flags:
 		v.Notice = p.ownNotice(v.Notice)

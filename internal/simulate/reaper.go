@@ -84,10 +84,9 @@ func (t *tokens) at(a life.Action) string {
 // isReaper tells the reaper's host from an instance.
 func (i *instance) isReaper() bool { return i.number == 0 }
 
-// startReaper has one run beside the fleet, within the first minutes. At a host
-// there is none: what it would reach the outside by is not an instance's.
+// startReaper has one run beside the fleet, within the first minutes.
 func (l *loop) startReaper() {
-	if !l.reap.runs || l.host != nil {
+	if !l.reap.runs {
 		return
 	}
 	host := &instance{l: l, id: "reaper", up: true, armed: l.armed[0]}

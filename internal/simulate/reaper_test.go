@@ -126,7 +126,7 @@ func TestTheJudgeOfTheReaper(t *testing.T) {
 		for _, r := range l.world.AllRunners(l.now) {
 			if which(r) {
 				l.reaper.looked = r.ID
-				_ = l.reaps(life.DeleteRunnerByID{Auth: token, ID: r.ID})
+				_ = l.reaps(l.reaper.unit.main, life.DeleteRunnerByID{Auth: token, ID: r.ID})
 			}
 		}
 	}
@@ -141,7 +141,7 @@ func TestTheJudgeOfTheReaper(t *testing.T) {
 	mustBreak(t, l, "reap", sprintf("a runner of i%02d, which lives", alive.number))
 	deletes(l, func(r world.Runner) bool { return r.Description == "my-ci/i-0dead00000000002" })
 	mustBreak(t, l, "reap", "not an instance's of its group")
-	_ = l.frees(life.CompleteHook{Hook: fleet.HookAction{Group: groupName, Hook: "stop", InstanceID: alive.id}, Result: fleet.Continue})
+	_ = l.frees(l.reaper.unit.main, life.CompleteHook{Hook: fleet.HookAction{Group: groupName, Hook: "stop", InstanceID: alive.id}, Result: fleet.Continue})
 	mustBreak(t, l, "reap", sprintf("the hook of i%02d, which lives", alive.number))
 }
 

@@ -114,11 +114,7 @@ func (l *loop) passes(p *process, serve func()) {
 	case gitlab:
 		l.callsGitLab++
 		p.in.callsGitLab++
-		switch a.(type) {
-		case life.DeleteRunner, life.DeleteManager:
-			l.unregisters(p)
-		}
-		serve()
+		l.passesGitLab(p, serve)
 	default:
 		serve()
 		return
@@ -133,6 +129,10 @@ func (l *loop) passesAWS(p *process, serve func()) {
 	defer func() { p.serve = nil }()
 	switch a := p.action.(type) {
 	case life.CompleteHook:
+		if p.in.isReaper() {
+			_ = l.frees(p, a)
+			return
+		}
 		_ = l.completes(p, a)
 	case life.SetDesired:
 		_ = l.raises(p, a)
@@ -148,6 +148,23 @@ func (l *loop) passesAWS(p *process, serve func()) {
 	default:
 		serve()
 	}
+}
+
+func (l *loop) passesGitLab(p *process, serve func()) {
+	p.serve = serve
+	defer func() { p.serve = nil }()
+	switch a := p.action.(type) {
+	case life.DeleteRunnerByID:
+		_ = l.reaps(p, a)
+		return
+	case life.DeleteRunner, life.DeleteManager:
+		l.unregisters(p)
+	case life.ListRunners:
+		_, _ = l.listed(a)
+	case life.ReadRunner:
+		l.looksAt(p, a)
+	}
+	serve()
 }
 
 // through has a request take effect on the world: by its typed method, or, at a

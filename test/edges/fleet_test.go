@@ -9,6 +9,7 @@ import (
 
 	"github.com/shoal-ci/shoal/internal/agent"
 	"github.com/shoal-ci/shoal/internal/emulator"
+	"github.com/shoal-ci/shoal/internal/reap"
 	"github.com/shoal-ci/shoal/internal/simulate"
 	"github.com/shoal-ci/shoal/internal/world"
 )
@@ -18,7 +19,7 @@ type site struct {
 	t       testing.TB
 	disks   *disks
 	params  map[string]string // of the secret store
-	bend    func(*agent.Edges)
+	bend    func(*agent.Edges, *reap.Edges)
 	running sync.WaitGroup
 	kick    chan struct{} // something is due earlier than the conductor thinks
 
@@ -32,7 +33,7 @@ type site struct {
 
 // live lives a schedule. It must be called in a bubble. bend may put another edge in
 // the place of one; nil leaves them.
-func live(t testing.TB, s simulate.Schedule, most time.Duration, bend func(*agent.Edges)) simulate.Result {
+func live(t testing.TB, s simulate.Schedule, most time.Duration, bend func(*agent.Edges, *reap.Edges)) simulate.Result {
 	time.Sleep(time.Until(simulate.Begins())) // bubbles begin in the year 2000
 	h := &site{
 		t: t, bend: bend, kick: make(chan struct{}, 1), runs: map[*simulate.Process]*run{},

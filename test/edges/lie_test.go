@@ -9,6 +9,7 @@ import (
 
 	"github.com/shoal-ci/shoal/internal/agent"
 	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/reap"
 	"github.com/shoal-ci/shoal/internal/simulate"
 )
 
@@ -17,12 +18,13 @@ import (
 func TestLiesAreFound(t *testing.T) {
 	lies := []struct {
 		name, promise string
-		bend          func(*agent.Edges)
+		bend          func(*agent.Edges, *reap.Edges)
 	}{
 		{"the truth", "", nil},
-		{"runners are not deleted", "hook", func(e *agent.Edges) { e.GitLab = keepsRunners{e.GitLab} }},
-		{"termination hooks are not completed", "hook", func(e *agent.Edges) { e.AutoScaling = keepsHooks{e.AutoScaling} }},
-		{"what is not so is a notice", "notice", func(e *agent.Edges) { e.Metadata = alarmed{e.Metadata} }},
+		{"runners are not deleted", "hook", func(e *agent.Edges, _ *reap.Edges) { e.GitLab = keepsRunners{e.GitLab} }},
+		{"termination hooks are not completed", "hook", func(e *agent.Edges, _ *reap.Edges) { e.AutoScaling = keepsHooks{e.AutoScaling} }},
+		{"what is not so is a notice", "notice", func(e *agent.Edges, _ *reap.Edges) { e.Metadata = alarmed{e.Metadata} }},
+		{"the reaper deletes nothing", "truth", func(_ *agent.Edges, e *reap.Edges) { e.GitLab = keepsDead{e.GitLab} }},
 	}
 	for _, lie := range lies {
 		t.Run(lie.name, func(t *testing.T) {
@@ -43,6 +45,10 @@ type keepsRunners struct{ agent.GitLab }
 
 func (keepsRunners) Delete(context.Context, fleet.Token) error                { return nil }
 func (keepsRunners) DeleteManager(context.Context, fleet.Token, string) error { return nil }
+
+type keepsDead struct{ reap.GitLab }
+
+func (keepsDead) DeleteByID(context.Context, fleet.Token, int64) error { return nil }
 
 type alarmed struct{ agent.Metadata }
 

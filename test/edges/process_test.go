@@ -17,6 +17,7 @@ import (
 	"github.com/shoal-ci/shoal/internal/gitlab"
 	"github.com/shoal-ci/shoal/internal/imds"
 	"github.com/shoal-ci/shoal/internal/life"
+	"github.com/shoal-ci/shoal/internal/reap"
 	"github.com/shoal-ci/shoal/internal/runner"
 	"github.com/shoal-ci/shoal/internal/secret"
 	"github.com/shoal-ci/shoal/internal/simulate"
@@ -37,6 +38,7 @@ type run struct {
 	files  *agent.Files
 	writes bool // the action under way writes files
 	full   bool // and there is no room for them
+	reaps  reap.Edges
 }
 
 // main is the process from its start to its end. A process that is killed leaves
@@ -50,11 +52,19 @@ func (r *run) main() {
 	}()
 	r.disk = r.site.disks.of(r.number)
 	r.files = &agent.Files{StateDir: r.disk.state(), RunDir: r.disk.run()}
-	r.writes = true // by an earlier process, which was killed with its machine
+	r.writes = !r.isReaper() // by an earlier process, which was killed with its machine
 	r.synchronise()
-	out := agent.Run(r.ctx, machine{r}, agent.Options{Edges: r.edges(), Log: slog.New(slog.NewTextHandler(ear{r}, nil))})
+	o := agent.Options{Edges: r.edges(), Log: slog.New(slog.NewTextHandler(ear{r}, nil))}
+	if r.isReaper() {
+		o.Edges, o.Perform = agent.Edges{}, r.reaps.Perform
+	}
+	out := agent.Run(r.ctx, machine{r}, o)
 	r.have(func() { r.p.Exit(out.Code, out.Summary) })
 }
+
+// isReaper tells the reaper from an instance's processes: it has no files, and edges of
+// its own.
+func (r *run) isReaper() bool { return r.number == 0 }
 
 // have gives the process the fleet.
 func (r *run) have(use func()) { r.site.have(r.p, use) }
@@ -147,12 +157,14 @@ func (r *run) edges() agent.Edges {
 		ShutdownTimeout: simulate.ShutdownTimeout, KillAfter: simulate.KillJobsAfter, Margin: simulate.Margin,
 		Transport: metricsWire{r},
 	})
+	secrets := secret.New(secret.Options{Load: load})
+	r.reaps = reap.Edges{AWS: group, GitLab: lab, Secrets: secrets}
 	all := agent.Edges{
 		Metadata: metadata, AutoScaling: group, GitLab: lab, Runner: tight{local, r}, Units: units{r},
-		Secrets: secret.New(secret.Options{Load: load}), Files: r.files,
+		Secrets: secrets, Files: r.files,
 	}
 	if r.site.bend != nil {
-		r.site.bend(&all)
+		r.site.bend(&all, &r.reaps)
 	}
 	return all
 }

@@ -36,6 +36,8 @@ func (s *summary) add(r simulate.Result) {
 	s.sum.Interrupted += r.Interrupted
 	s.sum.Lost += r.Lost
 	s.sum.Gone += r.Gone
+	s.sum.Reaped += r.Reaped
+	s.sum.Freed += r.Freed
 	s.sum.Steps += r.Steps
 	s.sum.CallsAWS += r.CallsAWS
 	s.sum.CallsGitLab += r.CallsGitLab
@@ -50,6 +52,7 @@ func (s *summary) print(t *testing.T) {
 	t.Logf("%d fleets in %s, %.1f a minute; %d broken", s.fleets, wall.Round(time.Millisecond), float64(s.fleets)/wall.Minutes(), s.broken)
 	t.Logf("%.0f fleet hours, %.0f instance hours, %d instances, the biggest fleet had %d at once", r.Length.Hours(), r.InstanceHours, r.Instances, r.Peak)
 	t.Logf("%d jobs submitted: %d ended by themselves, %d interrupted and reported, %d lost with an instance or a runner, %d handed to a poll that was cancelled", r.Jobs, r.Finished, r.Interrupted, r.Lost, r.Gone)
+	t.Logf("the reaper deleted %d runners and completed %d hooks of the dead", r.Reaped, r.Freed)
 	t.Logf("%d steps of machines, %d requests to AWS, %d to GitLab", r.Steps, r.CallsAWS, r.CallsGitLab)
 	for _, k := range simulate.Kinds() {
 		t.Logf("  %-18s %d", k, r.Hits[k])

@@ -95,7 +95,8 @@ func (w *wire) handler() http.Handler {
 	h := w.site
 	switch w.to {
 	case toAWS:
-		h.params["/shoal/token"] = h.fleet.StoredToken()
+		h.params[strings.TrimPrefix(simulate.Secret, "ssm:")] = h.fleet.StoredToken()
+		h.params[strings.TrimPrefix(simulate.ReapSecret, "ssm:")] = simulate.ReapToken
 		return h.faces.AutoScalingHandler()
 	case toGitLab:
 		return h.faces.GitLabHandler()
