@@ -9,9 +9,9 @@ import (
 
 func (c *call) initCommand() *cobra.Command {
 	return verbCommand(c, verb{
-		asRoot: true,
-		name:   "init",
-		short:  "Register this instance's runner and start it",
+		keepsFiles: true,
+		name:       "init",
+		short:      "Register this instance's runner and start it",
 		long: `Register this instance's runner in GitLab, write its key into config.toml, start
 gitlab-runner, see it serve its metrics and reach GitLab, and complete the launch
 hook. Where that fails, undo what was done and give the launch up.

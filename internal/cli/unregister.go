@@ -21,9 +21,9 @@ type unregisterFlags struct {
 func (c *call) unregisterCommand() *cobra.Command {
 	var f unregisterFlags
 	cmd := verbCommand(c, verb{
-		asRoot: true,
-		name:   "unregister",
-		short:  "Drain this instance's runner and take it out of GitLab",
+		keepsFiles: true,
+		name:       "unregister",
+		short:      "Drain this instance's runner and take it out of GitLab",
 		long: `Let the running jobs of this instance end, keeping the termination hook waiting
 meanwhile; unregister the runner; complete the hook. Before a deadline of EC2's
 the jobs are ended in time to be reported.

@@ -17,12 +17,12 @@ import (
 
 // verb is a command that an instance lives by: one machine of package life.
 type verb struct {
-	name    string
-	short   string
-	long    string
-	example string
-	daemon  bool // runs for as long as the instance
-	asRoot  bool // by who may write where Shoal keeps its files
+	name       string
+	short      string
+	long       string
+	example    string
+	daemon     bool // runs for as long as the instance
+	keepsFiles bool // and so must be run by who may write them
 	// goesOn takes the mistakes that the configuration has and tells whether the
 	// verb goes on with the defaults, to say them itself; nil is never.
 	goesOn func(mistakes error) bool
@@ -58,7 +58,7 @@ func live[S life.Machine[S]](cmd *cobra.Command, c *call, v verb, machine func(c
 	if err != nil {
 		return err
 	}
-	if v.asRoot {
+	if v.keepsFiles {
 		if err := checkWritable(v.name, l.Dirs); err != nil {
 			return err
 		}
@@ -84,12 +84,18 @@ func (c *call) loadFor(v verb) (*config.Loaded, error) {
 	if variable != nil { // the clients take what it is without it
 		_ = os.Unsetenv(imds.ModeVariable)
 	}
-	l = anyway
+	anyway.GitLab.URL = registeredAt(anyway)
+	return anyway, nil
+}
+
+// registeredAt is the GitLab where this instance is registered; where it is not, the
+// one that is configured.
+func registeredAt(l *config.Loaded) string {
 	files := &agent.Files{StateDir: l.Dirs.State, RunDir: l.Dirs.Run}
 	if r, err := files.Registration(); err == nil && r != nil {
-		l.GitLab.URL = r.URL
+		return r.URL
 	}
-	return l, nil
+	return l.GitLab.URL
 }
 
 // drive runs the machine and tells what came of it.
