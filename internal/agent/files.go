@@ -28,6 +28,7 @@ type Files struct {
 const (
 	registrationFile = "registration.json"
 	whoamiFile       = "whoami.json"
+	beforeFile       = "before.json"
 	// seenFile has a folder of its own: scale-up runs as a user who may write in no
 	// other. tmpfiles.d makes it.
 	seenFile = "scale-up/queue.json"
@@ -173,6 +174,25 @@ func (f *Files) WriteSeen(s life.Seen) error {
 		return local("write "+path, err)
 	}
 	return replace(path, append(data, '\n'), public)
+}
+
+// Before reads what was so before a saturated spell, nil for none.
+func (f *Files) Before() (*life.Before, error) {
+	var b life.Before
+	found, err := readJSON(f.run(beforeFile), &b)
+	if err != nil || !found {
+		return nil, err
+	}
+	return &b, nil
+}
+
+// WriteBefore keeps what was so before a saturated spell.
+func (f *Files) WriteBefore(b life.Before) error {
+	data, err := json.Marshal(b)
+	if err != nil {
+		return local("encode the reading", err)
+	}
+	return replace(f.run(beforeFile), append(data, '\n'), public)
 }
 
 // storedRegistration is the file's format: the one place where tokens are

@@ -300,6 +300,23 @@ func fill(t *testing.T, dir string) (room func()) {
 
 // TestDiskFull: what stood before stands, whole; when there is room again the
 // same call succeeds.
+func TestBefore(t *testing.T) {
+	f := newFilesIn(t)
+	if b, err := f.Before(); b != nil || err != nil {
+		t.Errorf("%+v, %v where none was written", b, err)
+	}
+	want := life.Before{StartedAt: 1.5, JobsTotal: 9, Free: 2}
+	if err := f.WriteBefore(want); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := f.Before(); err != nil || *b != want {
+		t.Errorf("%+v, %v", b, err)
+	}
+	if info, err := os.Stat(f.run(beforeFile)); err != nil || info.Mode() != public {
+		t.Errorf("%v, %v: scale-up's user could not read it", info, err)
+	}
+}
+
 func TestDiskFull(t *testing.T) {
 	onFullDisk(t, func(dir string) {
 		f := &Files{StateDir: dir, RunDir: dir}
@@ -343,7 +360,7 @@ func TestNoDirectory(t *testing.T) {
 	_, noticed := f.WriteNotice(fleet.Notice{Kind: fleet.NoticeSpot})
 	for name, err := range map[string]error{
 		"registration": registered, "notice": noticed,
-		"flag": f.SetFlag(life.FlagWarmed, true), "whoami": f.WriteWhoami(life.Whoami{}),
+		"flag": f.SetFlag(life.FlagWarmed, true), "whoami": f.WriteWhoami(life.Whoami{}), "before": f.WriteBefore(life.Before{}),
 	} {
 		if err == nil || !strings.Contains(err.Error(), dir) || strings.Contains(err.Error(), "glrt-") {
 			t.Errorf("%s: %v", name, err)
@@ -360,7 +377,7 @@ func FuzzFiles(f *testing.F) {
 	dir := f.TempDir()
 	files := &Files{StateDir: dir, RunDir: dir}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, name := range []string{registrationFile, whoamiFile, string(life.FlagNotice)} {
+		for _, name := range []string{registrationFile, whoamiFile, beforeFile, string(life.FlagNotice)} {
 			if err := os.WriteFile(filepath.Join(dir, name), data, private); err != nil {
 				t.Fatal(err)
 			}
@@ -371,6 +388,9 @@ func FuzzFiles(f *testing.F) {
 			t.Errorf("a notice of no kind: %+v", flags.Notice)
 		}
 		if w, err := files.Whoami(); err != nil && w != nil {
+			t.Error("an error and an answer")
+		}
+		if b, err := files.Before(); err != nil && b != nil {
 			t.Error("an error and an answer")
 		}
 		r, err := files.Registration()

@@ -124,6 +124,10 @@ func (e Edges) onFiles(ctx context.Context, a life.Action) (reply, bool, error) 
 		return found(read(e.Files.Seen()))
 	case life.WriteSeen:
 		return found(noted(e.Files.WriteSeen(a.Seen)))
+	case life.ReadBefore:
+		return found(read(e.Files.Before()))
+	case life.WriteBefore:
+		return found(noted(e.Files.WriteBefore(a.Before)))
 	case life.ReadRegistration:
 		return found(read(e.Files.Registration()))
 	case life.WriteRegistration:

@@ -46,6 +46,8 @@ var one = []life.Action{
 	life.ReadRegistration{},
 	life.ReadSeen{},
 	life.WriteSeen{},
+	life.ReadBefore{},
+	life.WriteBefore{},
 	life.WriteRegistration{},
 	life.RemoveRegistration{},
 	life.CountSections{},
@@ -115,7 +117,7 @@ func TestPerformAnswersWithTheRightType(t *testing.T) {
 		life.ReadRebalance{}: false, life.ReadMaintenance{}: []fleet.MaintenanceEvent(nil), life.FindGroup{}: "", life.DescribeGroup{}: fleet.Group{},
 		life.DescribeHooks{}: []fleet.Hook(nil), life.DescribeActivities{}: []fleet.Activity(nil), life.ResolveSecret{}: fleet.Token{},
 		life.VerifyRunner{}: int64(0), life.ReadFlags{}: fleet.Flags{},
-		life.ReadWhoami{}: (*life.Whoami)(nil), life.ReadRegistration{}: (*fleet.Registration)(nil), life.ReadSeen{}: (*life.Seen)(nil), life.CountSections{}: 0,
+		life.ReadWhoami{}: (*life.Whoami)(nil), life.ReadRegistration{}: (*fleet.Registration)(nil), life.ReadSeen{}: (*life.Seen)(nil), life.ReadBefore{}: (*life.Before)(nil), life.CountSections{}: 0,
 		life.ScrapeMetrics{}: fleet.Observation{}, life.ReadUnit{}: fleet.UnitState{}, life.ReadShutdown{}: fleet.NotGoingDown,
 	} {
 		got, err := e.perform(t.Context(), a)
@@ -157,6 +159,7 @@ func TestPerformTellsWhatChanged(t *testing.T) {
 		{life.SetFlag{Flag: life.FlagRegistered, On: true}, false, false},
 		{life.WriteWhoami{}, false, false},
 		{life.WriteSeen{}, false, false},
+		{life.WriteBefore{}, false, false},
 		{life.Heartbeat{}, false, false},
 	} {
 		for _, want := range []bool{tt.first, tt.then} {

@@ -187,6 +187,10 @@ type (
 	ReadSeen struct{}
 	// WriteSeen keeps which reading of the queue was believed last.
 	WriteSeen struct{ Seen Seen }
+	// ReadBefore is answered with a *Before, nil when monitor has written none.
+	ReadBefore struct{}
+	// WriteBefore keeps what was so before a saturated spell.
+	WriteBefore struct{ Before Before }
 	// ReadRegistration is answered with a *fleet.Registration, nil for none.
 	ReadRegistration struct{}
 	// WriteRegistration keeps the registration across reboots.
@@ -249,6 +253,15 @@ type Seen struct {
 	Look      scaling.Look `json:"look"`
 }
 
+// Before is what monitor read before every slot was taken, kept in the run directory
+// for the scale-up that it starts next: where slots were free here, others had some,
+// too, and have taken of what waited.
+type Before struct {
+	StartedAt float64 `json:"started_at"` // of the runner's process
+	JobsTotal int64   `json:"jobs_total"` // it had taken when every slot was taken
+	Free      int     `json:"free"`       // slots, at the reading before
+}
+
 // The names of the units, as packaging/systemd has them.
 const (
 	UnitRunner         = "gitlab-runner.service"
@@ -296,6 +309,8 @@ func (ReadWhoami) action()         {}
 func (WriteWhoami) action()        {}
 func (ReadSeen) action()           {}
 func (WriteSeen) action()          {}
+func (ReadBefore) action()         {}
+func (WriteBefore) action()        {}
 func (ReadRegistration) action()   {}
 func (WriteRegistration) action()  {}
 func (RemoveRegistration) action() {}

@@ -246,6 +246,10 @@ func (s *site) doLocal(verb string, a life.Action) (any, *fleet.Failure) {
 	case life.WriteSeen:
 		seen := a.Seen
 		s.files.seen = &seen
+	case life.ReadBefore:
+		return s.files.before, nil
+	case life.WriteBefore:
+		s.files.before = &a.Before
 	case life.ReadRegistration:
 		if s.files.registration == nil {
 			return (*fleet.Registration)(nil), nil

@@ -247,3 +247,66 @@ func TestMonitorSeesOneSectionOfTwoRefused(t *testing.T) {
 		t.Errorf("reported Unhealthy after %s, want a quarter of an hour after the first refusal", at)
 	}
 }
+
+// TestScaleUpHearsOfTheSlotsBefore: where slots were free here before all were taken,
+// others had some, too, and have taken of what waited; what monitor wrote down of an
+// earlier spell, or of another runner, says nothing of this one.
+func TestScaleUpHearsOfTheSlotsBefore(t *testing.T) {
+	group := fleet.Group{Name: "ci", Max: 40, Desired: 5}
+	for _, id := range []string{self, "i-1", "i-2", "i-3", "i-4"} {
+		group.Instances = append(group.Instances, fleet.Instance{ID: id, State: fleet.InService, Protected: true})
+	}
+	for _, c := range []struct {
+		name   string
+		before *life.Before
+		want   int
+	}{
+		{"nobody has written", nil, 10},
+		{"none was free", &life.Before{StartedAt: 1, JobsTotal: 9}, 10},
+		{"one was", &life.Before{StartedAt: 1, JobsTotal: 9, Free: 1}, 9},
+		{"both were", &life.Before{StartedAt: 1, JobsTotal: 9, Free: 2}, 8},
+		{"of an earlier spell", &life.Before{StartedAt: 1, JobsTotal: 6, Free: 2}, 10},
+		{"of the process before", &life.Before{StartedAt: 0.5, JobsTotal: 9, Free: 2}, 10},
+	} {
+		set := 0
+		timed(life.NewScaleUp(scaleSettings), 10*time.Second, func(_ time.Duration, a life.Action) (any, *fleet.Failure, time.Duration) {
+			switch a := a.(type) {
+			case life.ReadBefore:
+				return c.before, nil, 0
+			case life.ReadWhoami:
+				return &life.Whoami{Identity: fleet.Identity{InstanceID: self}, Group: "ci"}, nil, 0
+			case life.ScrapeMetrics:
+				return full(9, 10), nil, 0
+			case life.DescribeGroup:
+				return group, nil, 0
+			case life.SetDesired:
+				set = a.Desired
+			}
+			return nil, nil, 0
+		})
+		if set != c.want {
+			t.Errorf("%s: raised to %d, want %d", c.name, set, c.want)
+		}
+	}
+}
+
+// TestMonitorTellsOfTheSlotsBefore it starts scale-up, each time that all are taken.
+func TestMonitorTellsOfTheSlotsBefore(t *testing.T) {
+	s := pinned(t, fleet.ModeToken)
+	s.run(time.Minute)
+	for n, want := range []int{2, 1} { // of two slots
+		if n == 1 {
+			s.proc.arrive(2 * time.Hour)
+			s.run(time.Minute)
+		}
+		for range want {
+			s.proc.arrive(3 * time.Minute)
+		}
+		s.run(time.Minute)
+		b := s.files.before
+		if b == nil || b.Free != want || b.JobsTotal == 0 {
+			t.Fatalf("written %+v, want %d free", b, want)
+		}
+		s.run(5 * time.Minute)
+	}
+}

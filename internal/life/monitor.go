@@ -50,6 +50,7 @@ type Monitor struct {
 	scaledAt     time.Time     // scale-up was last started in this spell
 	scaleWait    time.Duration // until it is looked at again
 	saturated    bool
+	before       Before // the present saturated spell
 	patience     scaling.Patience
 	pace         time.Duration // until the next reading; 0: the period
 
@@ -99,6 +100,7 @@ const (
 	monMark      phase = "mark protected"
 	monUnmark    phase = "unmark protected"
 	monUnprotect phase = "unprotect"
+	monBefore    phase = "keep what was so before"
 	monScaleUnit phase = "look at scale-up"
 	monScaleUp   phase = "start scale-up"
 	monUnit      phase = "look at runner"
@@ -155,6 +157,8 @@ func (s *Monitor) ask() Action {
 		return s.setProtection(false)
 	case monUnmark:
 		return SetFlag{FlagProtected, false}
+	case monBefore:
+		return WriteBefore{s.before}
 	case monScaleUnit:
 		return ReadUnit{UnitScaleUp}
 	case monScaleUp:
@@ -198,7 +202,7 @@ func (s *Monitor) choose() phase {
 	busy := s.last.Running() > 0
 	switch {
 	case s.saturated && s.scaledAt.IsZero():
-		return monScaleUp
+		return monBefore
 	case s.saturated && s.now.Sub(s.scaledAt) >= s.scaleWait:
 		return monScaleUnit
 	case busy && (!s.protected || s.unsure) && !s.now.Before(s.protectAt):
@@ -261,6 +265,8 @@ func (s *Monitor) got(r Result) {
 		s.goTo(monUnmark)
 	case monUnmark:
 		s.goTo(monAct)
+	case monBefore:
+		s.goTo(monScaleUp)
 	case monScaleUnit:
 		s.gotScaleUnit(value[fleet.UnitState](r))
 	case monScaleUp:
@@ -370,8 +376,14 @@ func (s *Monitor) gotMetrics(o fleet.Observation) {
 	if !s.seen || o.Running() != s.last.Running() || o.Slots() != s.last.Slots() { // what systemctl status shows
 		s.say(Debug, fmt.Sprintf("%d of %d slots are busy", o.Running(), o.Slots()))
 	}
-	s.last, s.seen = o, true
-	s.saturated = o.Slots() > 0 && o.Free() == 0
+	full := o.Slots() > 0 && o.Free() == 0
+	if full && !s.saturated {
+		s.before = Before{StartedAt: o.StartedAt, JobsTotal: o.JobsTotal()}
+		if s.seen && s.last.StartedAt == o.StartedAt {
+			s.before.Free = s.last.Free()
+		}
+	}
+	s.last, s.seen, s.saturated = o, true, full
 	s.pace = scaling.Pace(s.idle, s.set.Period, s.set.SaturatedPeriod)
 	if !s.saturated {
 		s.scaledAt, s.scaleWait = time.Time{}, 0
@@ -426,6 +438,9 @@ func (s *Monitor) failed(f *fleet.Failure) {
 			s.protected, s.unsure = true, true
 		}
 		s.failedProtect(f)
+	case monBefore: // it may raise by more than what is needed
+		s.fails(Debug, "going on without", f)
+		s.goTo(monScaleUp)
 	case monScaleUp, monScaleUnit:
 		s.fails(Error, "cannot start "+UnitScaleUp, f)
 		s.scaledAt, s.scaleWait = s.now, max(s.scaleWait, scaleUpAgain)

@@ -32,6 +32,7 @@ type ScaleUp struct {
 	raise   scaling.Raise
 	atMax   bool  // said in this spell
 	seen    *Seen // what an earlier process believed, until the first reading
+	before  *Before
 	raised  bool
 	first   bool
 }
@@ -47,6 +48,7 @@ const rereadAfter = 5
 const (
 	scaleFlags   phase = "flags"
 	scaleSeen    phase = "last reading believed"
+	scaleBefore  phase = "slots that were free before"
 	scaleMetrics phase = "metrics"
 	scaleKeep    phase = "keep the reading"
 	scaleFind    phase = "find group"
@@ -80,6 +82,8 @@ func (s *ScaleUp) ask() Action {
 		return ReadFlags{}
 	case scaleSeen:
 		return ReadSeen{}
+	case scaleBefore:
+		return ReadBefore{}
 	case scaleMetrics:
 		return ScrapeMetrics{}
 	case scaleKeep:
@@ -102,6 +106,9 @@ func (s *ScaleUp) got(r Result) {
 		s.gotFlags(value[fleet.Flags](r))
 	case scaleSeen:
 		s.gotSeen(value[*Seen](r))
+	case scaleBefore:
+		s.before = value[*Before](r)
+		s.goTo(scaleMetrics)
 	case scaleMetrics:
 		s.gotMetrics(value[fleet.Observation](r))
 	case scaleKeep:
@@ -140,7 +147,7 @@ func (s *ScaleUp) gotSeen(seen *Seen) {
 	if seen != nil {
 		s.growth.Resume(seen.Look, s.now)
 	}
-	s.goTo(scaleMetrics)
+	s.goTo(scaleBefore)
 }
 
 // gotMetrics decides whether there is something to decide: a slot is free, or
@@ -149,7 +156,10 @@ func (s *ScaleUp) gotMetrics(o fleet.Observation) {
 	if s.knows(o) {
 		s.growth.Believed(o)
 	}
-	s.seen = nil
+	if b := s.before; b != nil && b.StartedAt == o.StartedAt && o.JobsTotal()-b.JobsTotal <= int64(o.Slots()) { // else it is of an earlier spell
+		s.growth.Before(b.Free)
+	}
+	s.seen, s.before = nil, nil
 	s.reading = o
 	switch s.growth.Read(o, s.now) {
 	case scaling.Free:
@@ -235,6 +245,8 @@ func (s *ScaleUp) failed(f *fleet.Failure) {
 		s.fails(Warn, "cannot see the runner", f)
 		s.done(TryAgain, f.Error())
 	case s.phase == scaleSeen: // a file that cannot be read is as good as none
+		s.goTo(scaleBefore)
+	case s.phase == scaleBefore:
 		s.goTo(scaleMetrics)
 	case s.phase == scaleKeep:
 		s.fails(Warn, "going on without", f)

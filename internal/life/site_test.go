@@ -82,6 +82,7 @@ type files struct {
 	flags        fleet.Flags
 	whoami       *life.Whoami
 	seen         *life.Seen
+	before       *life.Before
 	registration *fleet.Registration
 }
 

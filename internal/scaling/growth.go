@@ -28,7 +28,7 @@ const (
 	againFirst = 10 * time.Second
 	againMost  = time.Minute
 	// lookForgotten is when a look says nothing more of how often to look.
-	lookForgotten = 5 * time.Minute
+	lookForgotten = time.Hour
 )
 
 // Look is what is kept of a look at the group, also by a process for the next.
@@ -53,6 +53,7 @@ type Growth struct {
 	last   fleet.Observation
 	queue  Waiting
 	before int       // slots that were free at the reading before the news
+	handed int       // the same, as another process saw it
 	news   time.Time // full since, or full and with news of the queue
 	wait   time.Duration
 	gauge  bool      // the runner tells the queue's length
@@ -75,6 +76,10 @@ func (g *Growth) Resume(l Look, now time.Time) {
 
 // Believed has an earlier process have acted on a reading: it is no news.
 func (g *Growth) Believed(o fleet.Observation) { g.last = o }
+
+// Before has another process tell how many slots were free at the reading before the
+// first one.
+func (g *Growth) Before(free int) { g.handed = free }
 
 // Looked is the last look, for a later process.
 func (g *Growth) Looked() Look { return g.look }
@@ -120,7 +125,7 @@ func (g *Growth) Read(o fleet.Observation, now time.Time) Urge {
 		g.news, g.owed = time.Time{}, false
 		return Free
 	}
-	g.before = 0
+	g.before, g.handed = g.handed, 0
 	if last.StartedAt == o.StartedAt {
 		g.before = last.Free()
 	}

@@ -43,6 +43,8 @@ func (l *loop) doFiles(p *process, a life.Action) (any, *fleet.Failure) {
 			seen.Look.At = p.toOwn(seen.Look.At)
 		}
 		return seen, nil
+	case life.ReadBefore:
+		return clone(i.eve), nil
 	case life.ReadRegistration:
 		r := clone(i.reg)
 		if r != nil {
@@ -94,6 +96,8 @@ func (l *loop) writeFile(p *process, a life.Action) {
 		seen := a.Seen
 		seen.Look.At = p.toWall(seen.Look.At)
 		i.seen = &seen
+	case life.WriteBefore:
+		i.eve = &a.Before
 	case life.WriteRegistration:
 		r := a.Registration
 		r.Runners = slices.Clone(r.Runners)

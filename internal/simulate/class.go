@@ -25,11 +25,11 @@ const remote = aws
 
 func classOf(a life.Action) class {
 	switch a.(type) {
-	case life.ReadFlags, life.ScrapeMetrics, life.ReadWhoami, life.ReadSeen, life.ReadRegistration, life.CountSections:
+	case life.ReadFlags, life.ScrapeMetrics, life.ReadWhoami, life.ReadSeen, life.ReadBefore, life.ReadRegistration, life.CountSections:
 		return local
 	case life.ReadTarget, life.ReadSpot, life.ReadRebalance, life.ReadMaintenance, life.ReadIdentity:
 		return metadata
-	case life.WriteNotice, life.SetFlag, life.WriteWhoami, life.WriteSeen, life.WriteRegistration, life.RemoveRegistration, life.WriteRunnerConfig, life.HoldRunner, life.ResumeRunner:
+	case life.WriteNotice, life.SetFlag, life.WriteWhoami, life.WriteSeen, life.WriteBefore, life.WriteRegistration, life.RemoveRegistration, life.WriteRunnerConfig, life.HoldRunner, life.ResumeRunner:
 		return writes
 	case life.StartUnit, life.StopUnit, life.ReadUnit, life.SignalUnit, life.KillJobs, life.ReadShutdown:
 		return units
@@ -150,6 +150,10 @@ func nameOfLocal(a life.Action) string {
 		return "ReadSeen"
 	case life.WriteSeen:
 		return "WriteSeen"
+	case life.ReadBefore:
+		return "ReadBefore"
+	case life.WriteBefore:
+		return "WriteBefore"
 	case life.ReadRegistration:
 		return "ReadRegistration"
 	case life.WriteRegistration:

@@ -28,6 +28,7 @@ type instance struct {
 	flags fleet.Flags
 	who   *life.Whoami
 	seen  *life.Seen
+	eve   *life.Before
 	reg   *fleet.Registration
 	disk  []configured // config.toml's sections
 	aside []configured // those that were taken out
@@ -153,7 +154,7 @@ func (i *instance) off() {
 	if i.soft {
 		pause = i.drawn(98, time.Second, 5*time.Second)
 	} else {
-		i.flags, i.who, i.seen = fleet.Flags{}, nil, nil
+		i.flags, i.who, i.seen, i.eve = fleet.Flags{}, nil, nil, nil
 		i.changedFlags()
 		if l.host != nil {
 			l.host.Wiped(i.number)

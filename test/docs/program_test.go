@@ -115,6 +115,8 @@ func effects(lit *ast.CompositeLit, named map[string]string) []edge {
 		return []edge{{does: "writes", to: "/run/shoal/whoami.json"}}
 	case "WriteSeen":
 		return []edge{{does: "writes", to: "/run/shoal/scale-up/queue.json"}}
+	case "WriteBefore":
+		return []edge{{does: "writes", to: "/run/shoal/before.json"}}
 	case "WriteRegistration":
 		return []edge{{does: "writes", to: "/var/lib/shoal/registration.json"}}
 	case "RemoveRegistration":

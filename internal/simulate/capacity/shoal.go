@@ -34,6 +34,8 @@ type shoalInstance struct {
 	pos      int32 // in the listing
 	growth   scaling.Growth
 	patience scaling.Patience
+	free     int           // slots at the last reading
+	acted    int64         // jobs that it had been given at the last decision
 	read     time.Duration // the last reading that was not jumped over
 	full     bool          // what it saw
 	step     time.Duration // between readings from then on
@@ -202,6 +204,7 @@ func (p *shoal) change(e *engine, n int32) {
 	i, m := &p.of[n], &e.instances[n]
 	if at := next(i.changed, i.read, i.step); i.shown.running < m.slots && at > i.read && at < e.now {
 		i.growth.Read(p.observation(m.slots, i.shown, at), p.time(at))
+		i.free = m.slots - i.shown.running
 	}
 	i.shown, i.changed = page{len(m.jobs), m.total, m.gauge, m.waits}, e.now
 }
@@ -274,8 +277,12 @@ func (p *shoal) reading(e *engine, n int32) {
 		p.listed(n).Protected = true
 		p.replaceSpare(e, n)
 	}
+	if m.free() == 0 && !i.full {
+		p.startScaleUp(e, n)
+	}
 	urge := i.growth.Read(p.observation(m.slots, i.shown, e.now), p.time(e.now))
-	i.full = m.free() == 0
+	i.free = m.free()
+	i.full = i.free == 0
 	switch {
 	case urge == scaling.LookNow:
 		p.raise(e, n)
@@ -285,6 +292,20 @@ func (p *shoal) reading(e *engine, n int32) {
 		p.idles(e, n, e.now)
 	case !busy:
 		p.idles(e, n, last)
+	}
+}
+
+// startScaleUp: each saturated spell has a process of its own. It knows what the last
+// one wrote down, its look at the group and up to which job the queue's length was
+// acted on, and what monitor did: how many slots were free before.
+func (p *shoal) startScaleUp(e *engine, n int32) {
+	i, m := &p.of[n], &e.instances[n]
+	look := i.growth.Looked()
+	i.growth = scaling.NewGrowth(p.growth)
+	i.growth.Resume(look, p.time(e.now))
+	i.growth.Before(i.free)
+	if i.acted >= m.total {
+		i.growth.Believed(p.observation(m.slots, i.shown, e.now))
 	}
 }
 
@@ -308,6 +329,7 @@ func (p *shoal) raise(e *engine, n int32) {
 		p.again(e, n)
 		return
 	}
+	p.of[n].acted = e.instances[n].total
 	r := p.of[n].growth.Decide(g, p.of[n].id, p.schedule.At(p.time(e.now)), p.time(e.now))
 	if r.Needed {
 		if !e.call() {
