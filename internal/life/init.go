@@ -333,6 +333,9 @@ func (s *Init) skipWhatIsNotThere() {
 
 func (s *Init) gotFlags(f fleet.Flags) {
 	s.flags = f
+	if f.Registered { // in this boot, by an earlier run, which kept who this is: an ill metadata service must not keep the hook waiting
+		s.find.stage = fromFile
+	}
 	switch {
 	case f.Notice == nil:
 		s.goTo(initFind)

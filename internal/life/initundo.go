@@ -12,7 +12,9 @@ import (
 func (s *Init) failed(r Result) {
 	f := r.Failure
 	switch s.phase {
-	case initFind, initTarget, initHooks, initFlags, initClearNotice, initWhoami:
+	case initTarget:
+		s.failedTarget(f)
+	case initFind, initHooks, initFlags, initClearNotice, initWhoami:
 		s.failedEarly(f)
 	case initLook, initAdopt:
 		s.failedRecovery(f)
@@ -44,6 +46,16 @@ func (s *Init) failed(r Result) {
 
 // undoes tells whether the launch has been given up.
 func (s *Init) undoes() bool { return s.cause != nil }
+
+// failedTarget: where an earlier run has registered, unknown is no notice.
+func (s *Init) failedTarget(f *fleet.Failure) {
+	if !s.flags.Registered {
+		s.failedEarly(f)
+		return
+	}
+	s.fails(Warn, "going on without: this instance is registered", f)
+	s.goTo(initHooks)
+}
 
 // failedEarly is before a hook is known: nothing can be kept from timing out.
 func (s *Init) failedEarly(f *fleet.Failure) {

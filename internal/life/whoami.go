@@ -49,6 +49,9 @@ func (f *finder) got(r Result) *fleet.Failure {
 		f.stage = fromMetadata
 		if v != nil && v.Group != "" && v.Identity.InstanceID != "" {
 			f.who, f.stage = *v, found
+			if f.configured != "" { // it may have been changed since
+				f.who.Group = f.configured
+			}
 		}
 	case fleet.Identity:
 		f.identified(v)
