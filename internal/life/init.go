@@ -462,7 +462,7 @@ func (s *Init) watchAgain(f *fleet.Failure) {
 // a completion alike: an instance may be up before the group holds its launch.
 func (s *Init) gotState(g fleet.Group) {
 	me, ok := g.Find(s.find.who.Identity.InstanceID)
-	early := !ok || me.State == fleet.Pending || me.State == fleet.PendingWait
+	early := !ok && !s.flags.Registered || me.State == fleet.Pending || me.State == fleet.PendingWait
 	back := map[phase]phase{initState: initComplete, undoState: undoAbandon}[s.phase]
 	if early && s.now.Sub(s.hook.since) < launchPatience {
 		s.goToAfter(back, watchPeriod)

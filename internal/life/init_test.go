@@ -505,3 +505,23 @@ func TestInitRestartsASilentRunner(t *testing.T) {
 		}
 	}
 }
+
+// TestInitAgainWithoutTheMetadata: killed before it completes the launch hook, with the
+// metadata service ill from then on: what the run before has kept is enough.
+func TestInitAgainWithoutTheMetadata(t *testing.T) {
+	s, set := inMode(t, fleet.ModeToken, 1)
+	s.startWith(life.UnitInit, set)
+	s.runUntil(time.Minute, func() bool { return s.files.flags.Registered })
+	s.fail = func(a life.Action) *fleet.Failure {
+		switch a.(type) {
+		case life.ReadIdentity, life.ReadTarget:
+			return temporary()
+		}
+		return nil
+	}
+	s.kill(s.units[life.UnitInit])
+	s.run(10 * time.Minute)
+	if s.dead || len(s.completed) != 1 {
+		t.Errorf("dead %v, completed %v", s.dead, s.completed)
+	}
+}

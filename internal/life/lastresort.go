@@ -10,59 +10,47 @@ import (
 
 // lastResort is how far neighbour is with having the instance replaced: the group is
 // listed, in turn; its activities and hooks are read; the unit is looked at once more;
-// the instance is reported Unhealthy, and the group followed.
+// the instance is reported Unhealthy.
 type lastResort struct {
-	turns    turns
-	told     time.Time            // the instance was first reported Unhealthy
-	toldLast time.Time            // and last
-	late     bool                 // said that nothing comes of it
-	absent   int                  // listings in a row that did not have this instance
-	gone     fleet.LifecycleState // by the last listing the instance goes
+	turns turns
+	waits bool      // for jobs to end, which no hook would wait for
+	told  time.Time // the instance was first reported Unhealthy
+	held  time.Time // not before: the owner has reported it for another reason, and does so again
+	late  bool      // said that nothing comes of it
 }
 
 const (
 	// neighbourTurn is the distance between two instances of one fleet that act on the
 	// same: within that time the one before is listed as Unhealthy.
 	neighbourTurn = 20 * time.Second
-	// followSoon and followLate are the pauses between looks at a group that was told
-	// to replace the instance, where nobody else sees what it does: a hook may time out
-	// half a minute after it began to wait. After followFor it is late.
-	followSoon = 15 * time.Second
-	followLate = time.Minute
-	followFor  = 2 * time.Minute
 )
 
 func newLastResort() lastResort { return lastResort{turns: turns{span: neighbourTurn}} }
 
-// goOn asks who this instance is for as long as that is not known, then for the group.
+// goOn begins with the group. One that its owner has reported already waits for what
+// the group does.
 func (n *neighbour) goOn(f *flow, find *finder) {
-	if find.stage == found {
-		n.then(f, resortLook)
-		return
+	switch {
+	case n.resort.waits:
+		n.then(f, resortJobs)
+	case !f.now.Before(n.resort.held):
+		n.then(f, n.known(find, resortLook))
 	}
-	n.then(f, resortFind)
 }
 
-// sees takes in what a listing says of the instance itself, and tells whether it is in
-// service. Listings are eventually consistent: one that leaves it out may be old.
-func (n *neighbour) sees(g fleet.Group, self string) bool {
-	me, member := g.Find(self)
-	if n.resort.absent++; member {
-		n.resort.absent = 0
+// known asks first who this instance is where that is not known yet.
+func (n *neighbour) known(find *finder, p phase) phase {
+	if find.stage == found {
+		return p
 	}
-	switch {
-	case me.State.IsLeaving():
-		n.resort.gone = me.State
-	case n.resort.absent >= neighbourMissing:
-		n.resort.gone = fleet.Detached
-	}
-	return me.State == fleet.InService
+	n.wants = p
+	return resortFind
 }
 
 // gotListing waits for this instance's turn. One that is not in service is not
 // replaced: it is on its way in or out, or an operator has a look at it.
 func (n *neighbour) gotListing(f *flow, self string, g fleet.Group) {
-	if !n.sees(g, self) {
+	if !n.watch.sees(g, self, f.now) {
 		n.next = f.now.Add(illPause)
 		return
 	}
@@ -97,13 +85,37 @@ func (n *neighbour) gotHooks(f *flow, hooks []fleet.Hook) {
 	n.then(f, resortJobs)
 }
 
+// gotJobs looks at the group anew where it has waited: it was this one's turn then.
 func (n *neighbour) gotJobs(f *flow, o fleet.Observation) {
-	if o.Running() == 0 {
-		n.then(f, resortAgain)
+	if o.Running() > 0 {
+		n.waitForJobs(f)
 		return
 	}
-	n.isLate(f, "jobs run, and the group has no termination hook that would wait for them")
-	n.next = f.now.Add(time.Minute)
+	n.noJobs(f)
+}
+
+// gotRunner tells a runner that is dead from one that cannot be looked at, and may
+// have jobs.
+func (n *neighbour) gotRunner(f *flow, u fleet.UnitState) {
+	if u.Running() {
+		n.waitForJobs(f)
+		return
+	}
+	n.noJobs(f)
+}
+
+func (n *neighbour) noJobs(f *flow) {
+	next := resortAgain
+	if n.resort.waits {
+		next = resortLook
+	}
+	n.resort.waits = false
+	n.then(f, next)
+}
+
+func (n *neighbour) waitForJobs(f *flow) {
+	n.isLate(f, "jobs run, or may, and the group has no termination hook that would wait for them")
+	n.resort.waits, n.next = true, f.now.Add(time.Minute)
 }
 
 // gotAgain is the last look before what cannot be undone: it may be mended meanwhile.
@@ -121,42 +133,19 @@ func (n *neighbour) gotReported(f *flow) {
 	level := Info
 	if n.resort.told.IsZero() {
 		level, n.resort.told = Error, f.now
+		n.watch.expect(f.now)
 	}
-	n.resort.toldLast = f.now
+	n.next = f.now.Add(markedPause)
 	f.say(level, "reported this instance Unhealthy, to be replaced", n.reason(), fleet.Reason(n.without))
 	n.isLate(f, unheeded)
-	n.follow(f)
 }
 
-// follow plans the next look at a group that was told.
-func (n *neighbour) follow(f *flow) {
-	n.next = f.now.Add(markedPause)
-	if !n.follows {
-		return
-	}
-	pause := followSoon
-	if f.now.Sub(n.resort.told) >= followFor {
-		pause = followLate
-	}
-	n.step, n.next = resortFollow, f.now.Add(pause)
-}
-
-func (n *neighbour) gotFollowed(f *flow, self string, g fleet.Group) {
-	switch n.sees(g, self); {
-	case n.resort.gone != "":
-	case f.now.Sub(n.resort.toldLast) >= markedPause:
-		n.then(f, resortUnit)
-	default:
-		n.follow(f)
-	}
-}
-
-// reported is a report of the owner's, for another reason: it has the answer followed
-// where nobody else would see it.
-func (n *neighbour) reported(f *flow) {
-	if n.health.broken {
-		n.resort.told, n.resort.toldLast = f.now, f.now
-		n.follow(f)
+// reported is a report of the owner's, for another reason.
+func (n *neighbour) reported(now time.Time) {
+	n.resort.held = now.Add(markedPause + time.Minute)
+	if n.resort.told.IsZero() {
+		n.resort.told = now
+		n.watch.expect(now)
 	}
 }
 
@@ -173,8 +162,12 @@ func (n *neighbour) isLate(f *flow, why fleet.Reason) {
 	f.say(Error, "this instance is broken, and is still not replaced", n.reason(), why, "mend the unit, or terminate this instance by hand")
 }
 
-// cannotReplace has the whole chain begin anew, after a pause.
+// cannotReplace has the whole chain begin anew, after a pause. A report that was not
+// answered may have taken effect.
 func (n *neighbour) cannotReplace(f *flow, cause *fleet.Failure) {
+	if f.phase == resortReport && !cause.Final() {
+		n.watch.expect(f.now)
+	}
 	f.fails(levelOf(cause), "cannot have this instance replaced, trying again", cause)
 	n.isLate(f, fleet.Reason(cause.Error()))
 	pause := max(time.Minute, cause.RetryAfter)

@@ -38,8 +38,9 @@ const (
 	// instance that is paid is the worst of both.
 	terminateTries = 4
 	// noticeTimeout is how long after leaving the notice may take to come before
-	// the group is asked what became of it.
-	noticeTimeout = 3 * time.Minute
+	// the group is asked what became of it: half a minute is more than any metadata
+	// take, and its hook may wait for two.
+	noticeTimeout = 30 * time.Second
 	// refusedLeave is the pause after a leave that was not permitted.
 	refusedLeave = time.Hour
 )
@@ -192,7 +193,7 @@ func (s *Monitor) gotListing(g fleet.Group) {
 // gotInit waits for an init that was started to mend something: with AWS or GitLab away
 // it takes long, and it starts the runner at its end, whoever has stopped it.
 func (s *Monitor) gotInit(u fleet.UnitState) {
-	if u.Running() {
+	if u.Running() && !isBroken(u) {
 		s.later(Debug, "stay for now", append(s.leave.why, UnitInit+" is at work"))
 		return
 	}
@@ -391,11 +392,7 @@ func (s *Monitor) failedLeave(f *fleet.Failure) {
 		s.failedTerminate(f)
 	case leaveNotice:
 		s.fails(Warn, "cannot write the notice, trying again", f)
-		s.leave.again = s.now.Add(leaveWait)
-		if !s.leave.left.IsZero() {
-			s.leave.left = s.now
-		}
-		s.rest()
+		s.goToAfter(leaveNotice, noticeAgain)
 	case leaveCheck: // only an answer tells: look again, the runner stays stopped meanwhile for no longer than the retries
 		s.leave.tries++
 		s.fails(Warn, "cannot see what became of leaving, looking again", f)

@@ -117,7 +117,7 @@ func (s *LifecycleCheck) ask() Action {
 		return StartUnit{UnitInit}
 	case resortStart:
 		return StartUnit{UnitMonitor}
-	case resortUnit, resortFind, resortLook, resortActivities, resortHooks, resortJobs, resortAgain, resortReport:
+	case resortUnit, resortFind, resortLook, resortActivities, resortHooks, resortJobs, resortRunner, resortAgain, resortReport:
 		return s.monitor.ask(&s.flow, &s.find)
 	}
 	return WriteNotice{s.notice}
@@ -127,7 +127,7 @@ func (s *LifecycleCheck) got(r Result) {
 	if s.monitor.has(s.phase) { // a call that fails ends the chain: it hides the metadata for no longer
 		s.monitor.got(&s.flow, &s.find, r)
 		if s.rest(); s.monitor.due(s.now) {
-			s.goTo(s.monitor.begins())
+			s.goTo(s.monitor.begins(s.now, &s.find))
 		}
 		return
 	}
@@ -299,7 +299,7 @@ func (s *LifecycleCheck) gotTarget(target fleet.LifecycleState) {
 		s.say(Info, "start "+UnitInit, fleet.Reason("the instance leaves the warm pool"), fleet.Reason(source+string(target)))
 		s.goTo(checkInit)
 	case s.monitor.due(s.now):
-		s.goTo(s.monitor.begins())
+		s.goTo(s.monitor.begins(s.now, &s.find))
 	case !s.now.Before(s.rare):
 		s.rare = s.now.Add(rarePeriod)
 		s.goTo(checkRebalance)

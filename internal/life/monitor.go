@@ -183,7 +183,7 @@ func (s *Monitor) ask() Action {
 		return StartUnit{UnitUnregister}
 	case resortStart:
 		return StartUnit{UnitLifecycleCheck}
-	case resortUnit, resortFind, resortLook, resortActivities, resortHooks, resortJobs, resortAgain, resortReport, resortFollow:
+	case resortUnit, resortFind, resortLook, resortActivities, resortHooks, resortJobs, resortRunner, resortAgain, resortReport, watchGroup:
 		return s.check.ask(&s.flow, &s.find)
 	case deafReload, deafStop, deafStopped:
 		return s.askDeaf()
@@ -218,7 +218,7 @@ func (s *Monitor) choose() phase {
 	case s.flags.Refused && s.init.needless:
 		return monUnrefuse
 	case s.check.due(s.now):
-		return s.check.begins()
+		return s.check.begins(s.now, &s.find)
 	case s.wantsToLeave():
 		return s.known(leaveLook)
 	}
@@ -321,7 +321,7 @@ func (s *Monitor) gotFlags(f fleet.Flags) {
 		s.leave = leaving{}
 		s.seesToDrain(*f.Notice)
 	case !f.Registered && s.check.due(s.now):
-		s.goTo(s.check.begins())
+		s.goTo(s.check.begins(s.now, &s.find))
 	case !f.Registered:
 		s.lookedAt()
 		if !s.awaits {
@@ -336,7 +336,7 @@ func (s *Monitor) gotFlags(f fleet.Flags) {
 		s.forget()
 		s.leave.quiet = false   // coming back raises desired: it may be one too many then
 		if s.check.due(s.now) { // it may be back, and nobody else would see that
-			s.goTo(s.check.begins())
+			s.goTo(s.check.begins(s.now, &s.find))
 			return
 		}
 		s.rest()

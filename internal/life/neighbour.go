@@ -14,20 +14,29 @@ import (
 // Where the other is broken for a reason of this instance's own, a chain of last
 // resorts follows: say so, start it, and report the instance Unhealthy, in turn. Its
 // jobs end in the drain that follows, or, where no hook would wait for them, before.
+// While lifecycle-check does not run, for whatever reason, monitor sees in its place
+// what the group does.
 type neighbour struct {
 	unit    string
 	without string        // what does not happen while it does not run
 	after   time.Duration // broken for this long: the instance is replaced; 0: never
-	follows bool          // it is what would see the group's answer, so this eye looks for that too
+	eyes    bool          // it sees what the group does: while it does not run this one looks at the group
 	next    time.Time     // when something is due
 	step    phase         // of the last resort, which is due then; empty: look at the unit
 	said    bool          // that it does not run
+	wants   phase         // what comes once it is known who this instance is
 	health  unitHealth
+	watch   groupWatch
 	resort  lastResort
 }
 
 const (
 	neighbourPeriod = 5 * time.Minute
+	// neighbourFirst is the first look: who was killed while it stood in for the other
+	// is needed again at once.
+	neighbourFirst = 30 * time.Second
+	// neighbourAgain is the second look at one that seems broken.
+	neighbourAgain = 20 * time.Second
 	// neighbourMissing is how many looks in a row must miss it: an upgrade, or a
 	// crash, starts it again within seconds.
 	neighbourMissing = 2
@@ -42,13 +51,14 @@ const (
 	resortHooks      phase = "last resort: hooks"
 	resortJobs       phase = "last resort: look for jobs"
 	resortAgain      phase = "last resort: look at the neighbour again"
+	resortRunner     phase = "last resort: look at the runner"
 	resortReport     phase = "last resort: report"
-	resortFollow     phase = "last resort: look what the group does"
+	watchGroup       phase = "look at the group in the neighbour's place"
 )
 
 // watching makes the eye on a unit.
-func watching(unit, without string, after time.Duration, follows bool) neighbour {
-	return neighbour{unit: unit, without: without, after: after, follows: follows, resort: newLastResort()}
+func watching(unit, without string, after time.Duration, eyes bool) neighbour {
+	return neighbour{unit: unit, without: without, after: after, eyes: eyes, resort: newLastResort()}
 }
 
 // period is the time between looks: several fall into what is borne.
@@ -59,18 +69,20 @@ func (n *neighbour) period() time.Duration {
 	return neighbourPeriod
 }
 
-// due tells whether there is something to do, for the first time a period after the
-// start.
+// due tells whether there is something to do, for the first time soon after the start.
 func (n *neighbour) due(now time.Time) bool {
 	if n.next.IsZero() {
-		n.next = now.Add(n.period())
+		n.next = now.Add(min(neighbourFirst, n.period()))
 	}
-	return !now.Before(n.next)
+	return !now.Before(n.next) || n.watch.due(now)
 }
 
 // begins is the phase of what is due.
-func (n *neighbour) begins() phase {
-	if n.step != "" {
+func (n *neighbour) begins(now time.Time, find *finder) phase {
+	switch {
+	case n.watch.due(now):
+		return n.known(find, watchGroup)
+	case n.step != "":
 		return n.step
 	}
 	return resortUnit
@@ -79,7 +91,7 @@ func (n *neighbour) begins() phase {
 // has tells whether a phase is this eye's.
 func (n *neighbour) has(p phase) bool {
 	switch p {
-	case resortUnit, resortStart, resortFind, resortLook, resortActivities, resortHooks, resortJobs, resortAgain, resortReport, resortFollow:
+	case resortUnit, resortStart, resortFind, resortLook, resortActivities, resortHooks, resortJobs, resortRunner, resortAgain, resortReport, watchGroup:
 		return true
 	}
 	return false
@@ -93,7 +105,7 @@ func (n *neighbour) ask(f *flow, find *finder) Action {
 		return ReadUnit{n.unit}
 	case resortFind:
 		return find.ask()
-	case resortLook, resortFollow:
+	case resortLook, watchGroup:
 		return DescribeGroup{find.who.Group}
 	case resortActivities:
 		return DescribeActivities{find.who.Group}
@@ -101,6 +113,8 @@ func (n *neighbour) ask(f *flow, find *finder) Action {
 		return DescribeHooks{find.who.Group}
 	case resortJobs:
 		return ScrapeMetrics{}
+	case resortRunner:
+		return ReadUnit{UnitRunner}
 	}
 	return SetUnhealthy{find.who.Identity.InstanceID}
 }
@@ -108,7 +122,10 @@ func (n *neighbour) ask(f *flow, find *finder) Action {
 // got takes an answer in and plans the next step, which its owner asks for when it
 // is due.
 func (n *neighbour) got(f *flow, find *finder, r Result) {
-	n.step, n.next, n.resort.gone = "", f.now.Add(n.period()), ""
+	n.watch.gone = ""
+	if !n.watches(f) { // which is beside all else
+		n.step, n.next = "", f.now.Add(n.period())
+	}
 	failure := r.Failure
 	if f.phase == resortFind {
 		failure = find.got(r)
@@ -122,7 +139,9 @@ func (n *neighbour) got(f *flow, find *finder, r Result) {
 	case resortUnit:
 		n.gotUnit(f, find, value[fleet.UnitState](r))
 	case resortFind:
-		n.goOn(f, find)
+		if n.wants != watchGroup { // which is due still
+			n.then(f, n.known(find, n.wants))
+		}
 	case resortLook:
 		n.gotListing(f, self, value[fleet.Group](r))
 	case resortActivities:
@@ -131,13 +150,20 @@ func (n *neighbour) got(f *flow, find *finder, r Result) {
 		n.gotHooks(f, value[[]fleet.Hook](r))
 	case resortJobs:
 		n.gotJobs(f, value[fleet.Observation](r))
+	case resortRunner:
+		n.gotRunner(f, value[fleet.UnitState](r))
 	case resortAgain:
 		n.gotAgain(f, find, value[fleet.UnitState](r))
 	case resortReport:
 		n.gotReported(f)
-	case resortFollow:
-		n.gotFollowed(f, self, value[fleet.Group](r))
+	case watchGroup:
+		n.watch.sees(value[fleet.Group](r), self, f.now)
 	}
+}
+
+// watches tells whether it looks at the group in the other's place, or asks for which.
+func (n *neighbour) watches(f *flow) bool {
+	return f.phase == watchGroup || f.phase == resortFind && n.wants == watchGroup
 }
 
 // then makes a phase the next, at once.
@@ -146,9 +172,14 @@ func (n *neighbour) then(f *flow, p phase) { n.step, n.next = p, f.now }
 // gotUnit starts a unit that has failed, once. One that was stopped by hand stays so.
 func (n *neighbour) gotUnit(f *flow, find *finder, u fleet.UnitState) {
 	well := n.health.saw(u, f.now, n.period())
+	if n.eyes && n.health.missing >= neighbourMissing {
+		n.watch.begin(f.now)
+	}
 	switch {
 	case well:
 		n.well(f)
+	case n.health.missing < neighbourMissing && isBroken(u):
+		n.next = f.now.Add(min(neighbourAgain, n.period()))
 	case n.health.missing < neighbourMissing:
 	case !n.said:
 		n.says(f, u)
@@ -162,10 +193,13 @@ func (n *neighbour) gotUnit(f *flow, find *finder, u fleet.UnitState) {
 
 // well forgets what was: it runs.
 func (n *neighbour) well(f *flow) {
-	if n.said {
+	switch {
+	case !n.resort.told.IsZero():
+		f.say(Warn, n.unit+" runs again", "this instance was reported Unhealthy, and the group replaces it all the same: aws autoscaling set-instance-health --health-status Healthy keeps it")
+	case n.said:
 		f.say(Info, n.unit+" runs again")
 	}
-	n.said, n.resort = false, newLastResort()
+	n.said, n.watch, n.resort = false, groupWatch{}, newLastResort()
 }
 
 func (n *neighbour) says(f *flow, u fleet.UnitState) {
@@ -191,15 +225,20 @@ func (n *neighbour) says(f *flow, u fleet.UnitState) {
 }
 
 func (n *neighbour) failed(f *flow, cause *fleet.Failure) {
+	if n.watches(f) {
+		f.say(Debug, "cannot look at the group in "+n.unit+"'s place, trying again", fleet.Reason(cause.Error()))
+		n.watch.on(f.now, cause.RetryAfter)
+		return
+	}
 	switch f.phase {
 	case resortUnit, resortAgain, resortStart:
 		f.out = append(f.out, Say{Level: Debug, Decision: fleet.Decision{Verb: f.verb, Action: "cannot look after " + n.unit + ", trying again"}, Err: cause})
 		return
-	case resortJobs: // who cannot be looked at runs none, or none that could be waited for
-		n.then(f, resortAgain)
+	case resortRunner:
+		n.waitForJobs(f)
 		return
-	case resortFollow:
-		n.follow(f)
+	case resortJobs:
+		n.then(f, resortRunner)
 		return
 	}
 	n.cannotReplace(f, cause)

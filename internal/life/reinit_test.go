@@ -201,6 +201,7 @@ func TestRefusalOutlivesALeaveThatWasUndone(t *testing.T) {
 	s.group.Desired, s.group.Min = 2, 1
 	s.group.Instances = append(s.group.Instances, member("i-z", true))
 	s.startWith(life.UnitMonitor, set)
+	s.startWith(life.UnitLifecycleCheck, set)
 	s.run(30 * time.Second)
 	s.forget()
 	for _, r := range s.gitlab.runners {

@@ -16,16 +16,17 @@ type seer struct {
 	blind  int       // looks in a row that found it broken, or at work though it ought to have ended
 }
 
-// gotCheck goes on with what looks after lifecycle-check. Where that one is broken, a
-// group that takes this instance is heard of here alone.
+// gotCheck goes on with what looks after lifecycle-check. Where that one does not run, a
+// group that takes this instance is heard of here alone. A runner that cannot be read is
+// not acted on.
 func (s *Monitor) gotCheck(r Result) {
 	s.check.got(&s.flow, &s.find, r)
 	switch {
-	case s.check.health.broken && s.check.resort.gone != "":
-		s.leaves(s.check.resort.gone)
+	case s.check.watch.gone != "":
+		s.leaves(s.check.watch.gone)
 	case s.check.due(s.now):
-		s.goTo(s.check.begins())
-	case s.flags.Standby || !s.flags.Registered:
+		s.goTo(s.check.begins(s.now, &s.find))
+	case s.flags.Standby || !s.flags.Registered || s.ill.why == reasonUnreadable:
 		s.rest()
 	default:
 		s.goTo(monAct)
@@ -73,8 +74,8 @@ func (s *Monitor) gotSeer(u fleet.UnitState) {
 // gotSeen waits where nobody would see the group's answer: the termination hook would
 // wait for its time-out in vain. The broken unit is mended, or the instance replaced.
 func (s *Monitor) gotSeen(u fleet.UnitState) {
-	if isBroken(u) || s.check.health.broken {
-		s.later(Debug, "stay for now", append(s.leave.why, UnitLifecycleCheck+" is broken"))
+	if !u.Running() || isBroken(u) || s.check.health.hangs {
+		s.later(Debug, "stay for now", append(s.leave.why, UnitLifecycleCheck+" does not run, and would not see it"))
 		return
 	}
 	s.say(Info, "leave the group: hold the runner", s.leave.why...)

@@ -218,8 +218,8 @@ func (i *instance) hookTimedOut(which string, since, timeout time.Duration) {
 		return
 	}
 	i.hookOver = true
-	if which == "termination" && i.unfollowed(since, timeout) {
-		l.breaks("hook", "i%02d was reported Unhealthy and taken, and nobody drains it", i.number)
+	if which == "termination" && i.takenUnseen(since, timeout) {
+		l.breaks("hook", "i%02d was taken by its group, and monitor, which sees it in lifecycle-check's place, does not drain it", i.number)
 		return
 	}
 	if i.explained(which, from) {

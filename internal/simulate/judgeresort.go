@@ -41,14 +41,33 @@ func (i *instance) explained(hook string, from time.Duration) bool {
 // hangSeen is for how long a unit that hung may be taken for one that does.
 const hangSeen = 7 * time.Minute
 
-// unfollowed tells whether an instance that its monitor has reported was taken, and
-// nobody drains it: lifecycle-check is broken, so monitor alone can see what the group does.
-func (i *instance) unfollowed(since, timeout time.Duration) bool {
-	l := i.l
-	reported := slices.ContainsFunc(l.condemned, func(c condemnation) bool { return c.in == i && c.at > since-time.Minute })
-	return i.units[unitCheck].broken != nil && reported && i.runner.state == runnerActive && !i.runner.quitting && timeout >= 2*time.Minute &&
-		i.units[unitMonitor].broken == nil && !needsResort.hitSince(i, since-time.Minute) && i.hurtSince(since-time.Minute, anewKinds...) == 0
+// takenUnseen tells whether the group took an instance at a time, its lifecycle-check is
+// broken, and its monitor, which must have known of both for long enough, has not had it
+// drained. A group that was told to replace it a moment ago is looked at more often.
+func (i *instance) takenUnseen(since, timeout time.Duration) bool {
+	l, check, monitor := i.l, &i.units[unitCheck], &i.units[unitMonitor]
+	drains := i.flags.Notice != nil && (i.runner.state != runnerActive || i.runner.quitting)
+	if check.broken == nil || monitor.broken != nil || drains || !i.flags.Registered {
+		return false
+	}
+	known := max(check.brokenAt+neighbourLooks+time.Minute, monitor.begunAt()+2*time.Minute)
+	if check.broken.Amount > 0 { // it hangs
+		known = max(check.brokenAt, monitor.begunAt()) + 4*neighbourLooks
+	}
+	enough := 100 * time.Second
+	told := slices.ContainsFunc(l.condemned, func(c condemnation) bool {
+		return c.in == i && c.at < since && since-c.at < 90*time.Second
+	})
+	if told {
+		enough = 40 * time.Second
+	}
+	from := max(known, since)
+	return l.at-from > enough && timeout > enough && !needsSeer.hitSince(i, from-time.Minute)
 }
+
+// needsSeer is what monitor needs to see that the group takes the instance, and to have
+// it drained: the runner's metrics are none of it, nor is GitLab.
+var needsSeer = needs{classes: []class{aws, units, writes}, kinds: []Kind{AWSThrottles, AWSAway, AWSSlow, AWSStale, DiskFull, UnitBusy, Standby, Reboot, SoftReboot, PowerOff}}
 
 // seemsBroken tells whether the neighbour of a unit is broken for long, for all that
 // anyone can know.
