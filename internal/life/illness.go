@@ -23,9 +23,6 @@ type illness struct {
 }
 
 const (
-	// illTurn is the distance between two instances of one fleet that act on the
-	// same illness: the one before is listed as Unhealthy by then.
-	illTurn = 15 * time.Second
 	// sharedAfter is how long a shared illness lasts before it is said: shorter
 	// ones are hiccups.
 	sharedAfter = time.Minute
@@ -277,7 +274,6 @@ func (s *Monitor) late(why fleet.Reason) {
 
 // gotIllListing waits for this instance's turn.
 func (s *Monitor) gotIllListing(g fleet.Group) {
-	s.ill.turns.span = illTurn
 	first, mine := s.ill.turns.listed(g, s.find.who.Identity.InstanceID, s.now)
 	switch {
 	case first != "":

@@ -19,14 +19,6 @@ type lastResort struct {
 	late  bool      // said that nothing comes of it
 }
 
-const (
-	// neighbourTurn is the distance between two instances of one fleet that act on the
-	// same: within that time the one before is listed as Unhealthy.
-	neighbourTurn = 20 * time.Second
-)
-
-func newLastResort() lastResort { return lastResort{turns: turns{span: neighbourTurn}} }
-
 // goOn begins with the group. One that its owner has reported already waits for what
 // the group does.
 func (n *neighbour) goOn(f *flow, find *finder) {

@@ -58,7 +58,7 @@ const (
 
 // watching makes the eye on a unit.
 func watching(unit, without string, after time.Duration, eyes bool) neighbour {
-	return neighbour{unit: unit, without: without, after: after, eyes: eyes, resort: newLastResort()}
+	return neighbour{unit: unit, without: without, after: after, eyes: eyes}
 }
 
 // period is the time between looks: several fall into what is borne.
@@ -199,7 +199,7 @@ func (n *neighbour) well(f *flow) {
 	case n.said:
 		f.say(Info, n.unit+" runs again")
 	}
-	n.said, n.watch, n.resort = false, groupWatch{}, newLastResort()
+	n.said, n.watch, n.resort = false, groupWatch{}, lastResort{}
 }
 
 func (n *neighbour) says(f *flow, u fleet.UnitState) {

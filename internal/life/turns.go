@@ -14,14 +14,15 @@ import (
 // do so one in ten minutes, with nobody to tell them: each waits for those before it
 // in leaving order, and looks at what the group has just done.
 type turns struct {
-	span   time.Duration // between two instances: the one before is listed as Unhealthy by then
-	next   time.Time     // not before: look again
-	turn   time.Duration // after the first in leaving order
-	first  time.Time     // the first listing: turns count from then, or all whom an outage kept waiting act together
-	others int           // looks in a row that found another instance reported
+	next   time.Time // not before: look again
+	first  time.Time // turns count from then: the first listing, or the end of a pause that all keep
+	others int       // looks in a row that found another instance reported
 }
 
 const (
+	// turnSpan is the distance between two instances: by then the one before is listed
+	// as Unhealthy. It is one for all reasons, or the turns of two would meet.
+	turnSpan = 20 * time.Second
 	// illPause is the time in which one fleet replaces one instance for one reason.
 	illPause = 10 * time.Minute
 	// markedPause is how long the group may take to act on an Unhealthy report.
@@ -45,25 +46,27 @@ func (t *turns) listed(g fleet.Group, self string, now time.Time) (first string,
 	for i := range all {
 		all[i].Protected = false
 		if all[i].ID != self && !all[i].Healthy && all[i].State == fleet.InService {
-			t.next = now.Add(min(t.span<<min(t.others, 5), markedPause)) // a group that does not act is not asked for ever
+			t.next = now.Add(min(turnSpan<<min(t.others, 5), markedPause)) // a group that does not act is not asked for ever
 			t.others++
 			return all[i].ID, false
 		}
 	}
 	t.others = 0
 	g.Instances = all
-	t.turn = time.Duration(max(0, slices.Index(scaling.LeavingOrder(g, self), self))) * t.span
-	t.next = t.first.Add(t.turn)
+	turn := max(0, slices.Index(scaling.LeavingOrder(g, self), self))
+	t.next = t.first.Add(time.Duration(turn) * turnSpan)
 	return "", !now.Before(t.next)
 }
 
 // justReplaced finds another instance that the group has replaced for its health
-// within the pause: this one gives way.
+// within the pause: this one gives way. Turns count from the pause's end, by the group
+// as it is then: all who waited would act together else.
 func (t *turns) justReplaced(all []fleet.Activity, self string, now time.Time) (fleet.Activity, bool) {
 	for _, a := range all {
 		since := now.Sub(a.Start)
 		if a.InstanceID != self && since < illPause && strings.Contains(strings.ToLower(a.Cause), unhealthyCause) {
-			t.next = now.Add(illPause - max(0, since) + t.turn) // in turn, or all who waited act together
+			t.first = now.Add(illPause - max(0, since))
+			t.next = t.first
 			return a, true
 		}
 	}
