@@ -2,10 +2,12 @@ package simulate
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/life"
+	"github.com/shoal-ci/shoal/internal/world"
 )
 
 // What changes the group is held against what that very process had read.
@@ -203,13 +205,25 @@ func (l *loop) takesTurns(p *process) {
 	unseen := 0
 	for _, c := range l.condemned {
 		switch {
-		case c.in == i || l.at-c.at >= 9*time.Minute:
+		case c.in == i || l.at-c.at >= 9*time.Minute || l.tookOtherwise(c.in):
 		case c.at >= p.listedAt && unseen == 0: // nobody could have told it; two that look in the same second are a race that no order of turns ends
 			unseen++
 		default:
 			l.breaks("damping", "i%02d is reported Unhealthy %s after i%02d", i.number, l.at-c.at, c.in.number)
 		}
 	}
+}
+
+// tookOtherwise tells whether the group has taken an instance, and not for its health:
+// that was no replacement, whatever it had reported before.
+func (l *loop) tookOtherwise(i *instance) bool {
+	if i.inService {
+		return false
+	}
+	list, _ := l.world.Activities(l.now, groupName)
+	return !slices.ContainsFunc(list, func(a world.Activity) bool {
+		return a.InstanceID == i.id && strings.Contains(a.Cause, "health")
+	})
 }
 
 // stopsRunner: a job that GitLab hands to a poll that is cancelled would hang. So
