@@ -240,7 +240,8 @@ func (u *unit) vanish() {
 	u.main, u.stops, u.state = nil, nil, unitDown
 }
 
-// brokenUnits are those that a fault can break, by its Count.
+// brokenUnits are those that a fault can break, by its Count from 1 on; from 4 on they
+// end by a status, not by a signal.
 var brokenUnits = [...]unitID{unitMonitor, unitCheck, unitInit}
 
 // dies is a start of a unit that is broken: it ends at once, or hangs until its
@@ -249,7 +250,8 @@ func (u *unit) dies() {
 	gen := u.gen
 	u.in.l.after(u.broken.Amount, func() {
 		if u.gen == gen && u.state == unitRunning {
-			u.ended(0, true)
+			status := life.ExitCode(u.broken.Count / 4) // 1 is what a program exits with that cannot say why
+			u.ended(status, status == 0)
 		}
 	})
 }
@@ -269,7 +271,7 @@ func (l *loop) breakUnits(f *Fault, i *instance) {
 }
 
 func (l *loop) breakUnit(f *Fault, i *instance) {
-	u := &i.units[brokenUnits[(f.Count+2)%3]]
+	u := &i.units[brokenUnits[(f.Count+2)%len(brokenUnits)]]
 	if u.broken != nil || i.down != fleet.NotGoingDown {
 		return
 	}
