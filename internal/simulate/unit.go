@@ -247,10 +247,10 @@ var brokenUnits = [...]unitID{unitMonitor, unitCheck, unitInit}
 // dies is a start of a unit that is broken: it ends at once, or hangs until its
 // watchdog ends it.
 func (u *unit) dies() {
-	gen := u.gen
-	u.in.l.after(u.broken.Amount, func() {
+	gen, how := u.gen, u.broken // which may be mended by then
+	u.in.l.after(how.Amount, func() {
 		if u.gen == gen && u.state == unitRunning {
-			status := life.ExitCode(u.broken.Count / 4) // 1 is what a program exits with that cannot say why
+			status := life.ExitCode(how.Count / 4) // 1 is what a program exits with that cannot say why
 			u.ended(status, status == 0)
 		}
 	})
