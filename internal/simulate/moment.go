@@ -11,6 +11,7 @@ type Moment string
 const (
 	Boot   Moment = "boot"   // it boots for the first time
 	Notice Moment = "notice" // it writes down that it is to go
+	Breaks Moment = "breaks" // one of its units breaks
 )
 
 // atMoment draws a fault that waits for a moment of one instance.
@@ -38,6 +39,23 @@ func atMoment(d *dice) Fault {
 		f.Amount = d.span(-2*time.Hour, 2*time.Hour)
 	}
 	return f
+}
+
+// together draws what seldom meets by chance: an instance whose lifecycle-check, or
+// monitor, breaks for good, and what else befalls it while the other stands in for that.
+func together(d *dice) []Fault {
+	n := d.from(1, 40)
+	breaks := Fault{Kind: UnitBroken, Since: Boot, Instance: n, At: d.span(time.Minute, time.Hour), Count: pick(d, 2, 2, 2, 5, 1), Amount: pick(d, 0, 0, 0, time.Minute)}
+	f := Fault{Kind: pick(d, RunnerMute, RunnerMute, KillAfter, DiskFull, UnitRestart), Since: Breaks, Instance: n, At: d.span(0, 25*time.Minute)}
+	switch f.Kind {
+	case RunnerMute:
+		f.For = d.span(15*time.Minute, time.Hour)
+	case KillAfter:
+		f = Fault{Kind: KillAfter, Instance: n, Verb: "monitor", Only: "SetUnhealthy", N: 1}
+	case DiskFull:
+		f.For = d.span(5*time.Second, 5*time.Minute)
+	}
+	return []Fault{breaks, f}
 }
 
 // comesTo begins the faults that wait for this. None begins in the quiet time.

@@ -84,6 +84,9 @@ func Draw(seed uint64) Schedule {
 	for range d.from(6, 14) {
 		s.Faults = append(s.Faults, atMoment(d))
 	}
+	for range d.from(0, 2) {
+		s.Faults = append(s.Faults, together(d)...)
+	}
 	slices.SortStableFunc(s.Faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 	return s
 }

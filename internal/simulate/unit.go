@@ -281,6 +281,7 @@ func (l *loop) breakUnit(f *Fault, i *instance) {
 	u.broken = f
 	i.unseen = append(i.unseen, f)
 	l.line(l.at, "i%02d %s is broken", i.number, unitNames[u.id])
+	i.comesTo(Breaks)
 	if u.main != nil && !u.asked {
 		l.kill(u.main)
 	}
