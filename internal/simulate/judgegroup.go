@@ -206,7 +206,7 @@ func (l *loop) takesTurns(p *process) {
 	for _, c := range l.condemned {
 		switch {
 		case c.in == i || l.at-c.at >= 9*time.Minute || l.tookOtherwise(c.in):
-		case c.at >= p.listedAt && unseen == 0: // nobody could have told it; two that look in the same second are a race that no order of turns ends
+		case c.at >= p.listedAt-time.Second && unseen == 0: // the answer was under way; nobody could have told it; two that look in the same second are a race that no order of turns ends
 			unseen++
 		default:
 			l.breaks("damping", "i%02d is reported Unhealthy %s after i%02d", i.number, l.at-c.at, c.in.number)
