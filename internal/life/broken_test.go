@@ -365,3 +365,37 @@ func TestBrokenInStandby(t *testing.T) {
 		t.Errorf("back in service: dead %v, replaced %d", s.dead, s.replaced)
 	}
 }
+
+// TestDiesSoon: one that dies two or three seconds after each start is met alive, or
+// starting, at every other look, and is broken all the same; one that was mended is not.
+func TestDiesSoon(t *testing.T) {
+	for _, unit := range neighbours {
+		for _, up := range []fleet.UnitState{{Active: "active", Result: "success"}, {Active: "activating", Result: "success"}} {
+			s := pinned(t, fleet.ModeToken)
+			s.run(30 * time.Second)
+			begin, mended := s.now, false
+			s.breaks(unit, crashes)
+			s.fail = func(a life.Action) *fleet.Failure {
+				if a != life.Action(life.ReadUnit{Unit: unit}) || mended {
+					return nil
+				}
+				n := int(s.now.Sub(begin) / time.Second)
+				how := crashes
+				if n%8 < 3 {
+					how = up
+				}
+				how.Restarts = n / 8
+				s.broken[unit] = how
+				return nil
+			}
+			s.run(14 * time.Minute)
+			if s.count("SetUnhealthy") != 0 || s.saidAt(life.Error, unit+" does not run") != 1 {
+				t.Errorf("%s, met %s: reported %d times, said %d times", unit, up.Active, s.count("SetUnhealthy"), s.saidAt(life.Error, unit+" does not run"))
+			}
+			s.run(20 * time.Minute)
+			if s.count("SetUnhealthy") != 1 {
+				t.Errorf("%s, met %s: reported %d times", unit, up.Active, s.count("SetUnhealthy"))
+			}
+		}
+	}
+}

@@ -186,8 +186,10 @@ func (n *neighbour) gotUnit(f *flow, find *finder, u fleet.UnitState) {
 	case !n.health.broken || n.after == 0 || n.health.lasted < n.after:
 	case n.health.stillBroken(u, f.now):
 		n.goOn(f, find)
-	default: // it runs: look whether it hangs still
+	case n.health.hangs: // it runs: look whether it hangs still
 		n.next = f.now.Add(min(hangLasts, n.period()))
+	default: // it has been started again: look whether it stays
+		n.next = f.now.Add(min(neighbourAgain, n.period()))
 	}
 }
 

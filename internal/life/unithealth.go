@@ -10,6 +10,7 @@ import (
 // unitHealth is what looks at a unit of this machine, one after the other, tell of it.
 type unitHealth struct {
 	looked  time.Time     // last
+	starts  int           // restarts by then
 	ran     bool          // by the last look
 	missing int           // looks in a row that found it down, or hanging
 	broken  bool          // by the last look
@@ -65,13 +66,16 @@ func (h *unitHealth) saw(u fleet.UnitState, now time.Time, period time.Duration)
 	runs := u.Active == "active" || u.Active == "reloading" || u.Active == "deactivating"
 	again := h.count(u, now, period, h.ran && runs)
 	h.ran = runs
-	if runs && !h.hangs {
-		*h = unitHealth{looked: h.looked, ran: h.ran, restarts: h.restarts, counted: h.counted}
+	was := h.broken
+	// One that dies some seconds after each start is met alive, or starting, too.
+	dies := was && u.Restarts > h.starts && (runs || u.Active == "activating")
+	h.starts = u.Restarts
+	if runs && !h.hangs && !dies {
+		*h = unitHealth{looked: h.looked, starts: h.starts, ran: h.ran, restarts: h.restarts, counted: h.counted}
 		return true
 	}
 	h.missing++
-	was := h.broken
-	h.broken = h.hangs || isBroken(u)
+	h.broken = h.hangs || dies || isBroken(u)
 	switch {
 	case !h.broken:
 		h.lasted = 0

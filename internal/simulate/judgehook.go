@@ -225,7 +225,7 @@ func (i *instance) hookTimedOut(which string, since, timeout time.Duration) {
 	if i.explained(which, from) {
 		return
 	}
-	if i.warnedAt < since && i.spotDeadline == 0 && i.hurtSince(from, AWSSlow, Slow) == 0 && // a slow answer is no failure to tell of
+	if i.warnedAt < since && i.spotDeadline == 0 && i.hurtSince(from, AWSSlow, Slow, Hang) == 0 && // a slow answer, or one that is waited for, is no failure to tell of
 		!i.isDue(5*time.Second) && i.up && i.hurtSince(from, Reboot, SoftReboot, PowerOff) == 0 { // who was off cannot tell
 		l.breaks("hook", "i%02d its %s hook timed out, and no line says why", i.number, which)
 	}

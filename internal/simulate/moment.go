@@ -45,7 +45,7 @@ func atMoment(d *dice) Fault {
 // monitor, breaks for good, and what else befalls it while the other stands in for that.
 func together(d *dice) []Fault {
 	n := d.from(1, 40)
-	breaks := Fault{Kind: UnitBroken, Since: Boot, Instance: n, At: d.span(time.Minute, time.Hour), Count: pick(d, 2, 2, 2, 5, 1), Amount: pick(d, 0, 0, 0, time.Minute)}
+	breaks := Fault{Kind: UnitBroken, Since: Boot, Instance: n, At: d.span(time.Minute, time.Hour), Count: pick(d, 2, 2, 2, 5, 1), Amount: pick(d, 0, 0, 3*time.Second, time.Minute)}
 	f := Fault{Kind: pick(d, RunnerMute, RunnerMute, KillAfter, DiskFull, UnitRestart), Since: Breaks, Instance: n, At: d.span(0, 25*time.Minute)}
 	switch f.Kind {
 	case RunnerMute:

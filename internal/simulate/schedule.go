@@ -203,7 +203,7 @@ func atTime(d *dice, until time.Duration) Fault {
 		f.Count, f.For = pick(d, 1, 2, 1, 2, 3, 4, 5, 6), pick(d, 10*time.Minute, 25*time.Minute, 0, 0)
 		switch f.N = pick(d, 1, 1, 4); {
 		case f.Count < 3:
-			f.Amount = pick(d, 0, 0, time.Minute)
+			f.Amount = pick(d, 0, 0, 3*time.Second, time.Minute)
 		case f.Count%3 == 0: // init, which nobody needs who is registered
 			f.N *= 3
 		}
