@@ -399,3 +399,25 @@ func TestDiesSoon(t *testing.T) {
 		}
 	}
 }
+
+// TestMendedBetweenTwoLooks: what was mended for some minutes begins anew when it breaks
+// again, though nobody has looked right then.
+func TestMendedBetweenTwoLooks(t *testing.T) {
+	for _, unit := range neighbours {
+		s := pinned(t, fleet.ModeToken)
+		s.run(30 * time.Second)
+		s.breaks(unit, fleet.UnitState{Active: "activating", Result: "signal", Restarts: 10})
+		s.run(10 * time.Minute)
+		s.mends(unit)
+		s.broken[unit] = fleet.UnitState{Active: "active", Result: "success", Restarts: 12}
+		s.run(330 * time.Second)
+		s.broken[unit] = fleet.UnitState{Active: "activating", Result: "signal", Restarts: 20}
+		s.run(14 * time.Minute)
+		if s.count("SetUnhealthy") != 0 {
+			t.Error(unit, "is reported before it has been broken for 15 minutes")
+		}
+		if s.run(8 * time.Minute); s.count("SetUnhealthy") != 1 {
+			t.Error(unit, "is not reported")
+		}
+	}
+}

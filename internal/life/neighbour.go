@@ -183,13 +183,13 @@ func (n *neighbour) gotUnit(f *flow, find *finder, u fleet.UnitState) {
 	case n.health.missing < neighbourMissing:
 	case !n.said:
 		n.says(f, u)
+	case n.health.dies: // it has been started again: look whether it stays
+		n.next = f.now.Add(min(neighbourAgain, n.period()))
 	case !n.health.broken || n.after == 0 || n.health.lasted < n.after:
 	case n.health.stillBroken(u, f.now):
 		n.goOn(f, find)
-	case n.health.hangs: // it runs: look whether it hangs still
+	default: // it runs: look whether it hangs still
 		n.next = f.now.Add(min(hangLasts, n.period()))
-	default: // it has been started again: look whether it stays
-		n.next = f.now.Add(min(neighbourAgain, n.period()))
 	}
 }
 

@@ -47,6 +47,9 @@ func (s *Monitor) unableToInit() {
 		return
 	}
 	s.ails(s.set.Period)
+	if s.flags.Standby { // an operator has a look at it
+		s.ill.lasted = 0
+	}
 	if s.ill.due(s.now) {
 		s.goTo(s.known(illLook))
 		return

@@ -11,6 +11,7 @@ import (
 type unitHealth struct {
 	looked  time.Time     // last
 	starts  int           // restarts by then
+	dies    bool          // by the last look: it was met alive, or starting, once more
 	ran     bool          // by the last look
 	missing int           // looks in a row that found it down, or hanging
 	broken  bool          // by the last look
@@ -68,14 +69,14 @@ func (h *unitHealth) saw(u fleet.UnitState, now time.Time, period time.Duration)
 	h.ran = runs
 	was := h.broken
 	// One that dies some seconds after each start is met alive, or starting, too.
-	dies := was && u.Restarts > h.starts && (runs || u.Active == "activating")
+	h.dies = was && u.Restarts > h.starts && (runs || u.Active == "activating") && !isBroken(u)
 	h.starts = u.Restarts
-	if runs && !h.hangs && !dies {
+	if runs && !h.hangs && !h.dies {
 		*h = unitHealth{looked: h.looked, starts: h.starts, ran: h.ran, restarts: h.restarts, counted: h.counted}
 		return true
 	}
 	h.missing++
-	h.broken = h.hangs || dies || isBroken(u)
+	h.broken = h.hangs || h.dies || isBroken(u)
 	switch {
 	case !h.broken:
 		h.lasted = 0

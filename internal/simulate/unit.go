@@ -275,7 +275,7 @@ func (l *loop) breakUnit(f *Fault, i *instance) {
 	if u.broken != nil || i.down != fleet.NotGoingDown {
 		return
 	}
-	if u.brokenAt == 0 || l.at-u.mendedAt > neighbourLooks { // else nobody may have seen it mended
+	if u.brokenAt == 0 || l.at-u.mendedAt > neighbourLooks+30*time.Second { // else nobody may have seen it mended
 		u.brokenAt = l.at
 	}
 	u.broken = f
