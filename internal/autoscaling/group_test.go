@@ -283,3 +283,25 @@ func TestDesiredOutOfRangeIsNotSent(t *testing.T) {
 		t.Errorf("got %d requests", n)
 	}
 }
+
+// TestActivitiesGoBackFarEnough: a group that replaces all it has fills a page in
+// minutes; what is older than who asks cares for is not read, nor more than a few pages.
+func TestActivitiesGoBackFarEnough(t *testing.T) {
+	for _, c := range []struct {
+		apart time.Duration // of pages
+		want  int
+	}{{2 * time.Minute, 5}, {6 * time.Minute, 4}, {time.Hour, 2}} {
+		s := serve(t, func(w http.ResponseWriter, n int, form url.Values) {
+			if asked := form.Get("NextToken"); n > 1 && asked != fmt.Sprint("page-", n) {
+				t.Errorf("page %d is asked for by %q", n, asked)
+			}
+			at := time.Now().Add(-time.Duration(n-1) * c.apart).UTC().Format(time.RFC3339)
+			_, _ = fmt.Fprintf(w, `<DescribeScalingActivitiesResponse xmlns="http://autoscaling.amazonaws.com/doc/2011-01-01/"><DescribeScalingActivitiesResult><Activities><member>`+
+				`<ActivityId>%d</ActivityId><StartTime>%s</StartTime></member></Activities><NextToken>page-%d</NextToken></DescribeScalingActivitiesResult></DescribeScalingActivitiesResponse>`, n, at, n+1)
+		})
+		got, err := client(t, s.url).Activities(t.Context(), "ci")
+		if err != nil || len(got) != c.want {
+			t.Errorf("pages %s apart: got %d activities, want %d, %v", c.apart, len(got), c.want, err)
+		}
+	}
+}

@@ -186,12 +186,16 @@ func (l *loop) doAutoScaling(p *process, a life.Action) (any, error) {
 	panic("simulate: no such call: " + nameOf(a))
 }
 
-// activities is one page, the newest first. The edge takes out what the two
-// clocks differ by.
+// activities are those of the last quarter of an hour, and a page at least, the newest
+// first. The edge takes out what the two clocks differ by.
 func (p *process) activities(list []world.Activity) []fleet.Activity {
-	const page = 100
-	out := make([]fleet.Activity, 0, min(len(list), page))
-	for _, a := range list[:min(len(list), page)] {
+	const page, recent = 100, 15 * time.Minute
+	n := min(len(list), page)
+	for n < min(len(list), 5*page) && p.in.l.now.Sub(list[n].Start) < recent {
+		n++
+	}
+	out := make([]fleet.Activity, 0, n)
+	for _, a := range list[:n] {
 		out = append(out, fleet.Activity{ID: a.ID, InstanceID: a.InstanceID, Description: a.Description, Cause: a.Cause, Start: a.Start.Add(p.offset), Status: a.Status})
 	}
 	slices.SortStableFunc(out, func(a, b fleet.Activity) int { return b.Start.Compare(a.Start) })

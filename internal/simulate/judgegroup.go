@@ -188,7 +188,7 @@ func (l *loop) condemns(p *process, a life.SetUnhealthy) error {
 // condemn carries a report out.
 func (l *loop) condemn(p *process) error {
 	i := p.in
-	if l.at-p.actsAt > actionTimeout+5*time.Second {
+	if l.at-p.actsAt > 2*actionTimeout+5*time.Second { // one call lies between
 		l.breaks("damping", "i%02d is reported Unhealthy without a look at what the group has just done", i.number)
 	}
 	l.condemned = append(l.condemned, condemnation{l.at, i})

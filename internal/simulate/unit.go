@@ -249,7 +249,7 @@ var brokenUnits = [...]unitID{unitMonitor, unitCheck, unitInit}
 func (u *unit) dies() {
 	gen, how := u.gen, u.broken // which may be mended by then
 	u.in.l.after(how.Amount, func() {
-		if u.gen == gen && u.state == unitRunning {
+		if u.gen == gen && u.state == unitRunning && !u.asked { // else its stop ends it
 			status := life.ExitCode(how.Count / 4) // 1 is what a program exits with that cannot say why
 			u.ended(status, status == 0)
 		}
