@@ -217,6 +217,7 @@ func TestDetachedUnseen(t *testing.T) {
 	s := pinned(t, fleet.ModeToken)
 	s.run(30 * time.Second)
 	s.breaks(life.UnitLifecycleCheck, crashes)
+	s.run(7 * time.Minute) // a listing has it
 	s.group.Instances = slices.DeleteFunc(s.group.Instances, func(i fleet.Instance) bool { return i.ID == self })
 	s.run(50 * time.Minute)
 	if n := s.files.flags.Notice; n == nil || n.Kind != fleet.NoticeDetached || s.ghosts() != 0 {

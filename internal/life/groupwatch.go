@@ -11,7 +11,8 @@ import (
 type groupWatch struct {
 	next   time.Time            // the next listing; zero: not needed
 	soon   time.Time            // until then they are close: the group was told to replace the instance
-	absent int                  // listings in a row that did not have this instance
+	member bool                 // a listing has had this instance: else the group may be another's
+	absent int                  // listings in a row that did not have it
 	gone   fleet.LifecycleState // by the last listing the instance goes; else empty
 }
 
@@ -57,13 +58,13 @@ func (w *groupWatch) on(now time.Time, atLeast time.Duration) {
 func (w *groupWatch) sees(g fleet.Group, self string, now time.Time) bool {
 	me, member := g.Find(self)
 	if w.absent++; member {
-		w.absent = 0
+		w.member, w.absent = true, 0
 	}
 	w.gone = ""
 	switch {
 	case me.State.IsLeaving():
 		w.gone = me.State
-	case w.absent >= neighbourMissing:
+	case w.member && w.absent >= neighbourMissing:
 		w.gone = fleet.Detached
 	}
 	w.on(now, 0)

@@ -167,6 +167,17 @@ func TestNobodyLeavesUnseen(t *testing.T) {
 	}
 }
 
+// TestAnothersGroup: an instance that the listings never had was not detached.
+func TestAnothersGroup(t *testing.T) {
+	s := unseen(t, crashes, 5*time.Minute)
+	s.group.Instances = s.group.Instances[:0]
+	s.group.Instances = append(s.group.Instances, member("i-z", true))
+	s.run(time.Hour)
+	if s.files.flags.Notice != nil {
+		t.Errorf("drained: %+v", s.files.flags.Notice)
+	}
+}
+
 // TestMendedAndStillReported: who mends it is told that the group goes on.
 func TestMendedAndStillReported(t *testing.T) {
 	for _, unit := range neighbours {
