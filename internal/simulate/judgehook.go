@@ -193,8 +193,12 @@ func (l *loop) mayStay(i *instance) bool {
 }
 
 func (l *loop) unregisters(p *process) {
-	if i := p.in; i.runner.state == runnerActive && !i.isDue(5*time.Second) {
+	i := p.in
+	if i.runner.state == runnerActive && !i.isDue(5*time.Second) {
 		l.breaks("hook", "i%02d unregisters its runner while it runs", i.number)
+	}
+	if n := i.flags.Notice; p.verb == verbShutdown && i.down == fleet.Reboot && n != nil && n.Kind == fleet.NoticeShutdown && i.inService && i.spotDeadline == 0 { // nor did anyone take it meanwhile
+		l.breaks("truth", "i%02d unregisters its runner for a reboot, and comes back", i.number)
 	}
 }
 
