@@ -230,6 +230,7 @@ func TestRunMonitorAndUnregister(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOutside()
 		o.group.Min = 1
+		o.units[life.UnitLifecycleCheck] = true // else monitor looks at the group in its place
 		opts, log := options(t, o)
 		if out := Run(t.Context(), life.NewInit(initSettings), opts); out.Code != life.Done {
 			t.Fatalf("init: %+v", out)
