@@ -76,7 +76,7 @@ func (l *loop) lookAtInstances() {
 			l.lookAtCalls(i)
 		}
 		most := unhealthyAfter + leakSlack + l.turnsSince(i.workedAt, ill)
-		if l.mode == fleet.ModeToken && i.refusedSince > 0 && i.units[unitInit].broken == nil { // nobody waits for a turn to be replaced: init is to mend it
+		if l.mode == fleet.ModeToken && i.refusedSince > 0 && i.units[unitInit].broken == nil && i.units[unitCheck].broken == nil { // nobody waits for a turn to be replaced: init is to mend it
 			most = unhealthyAfter + leakSlack
 		}
 		if i.inService && !i.dead && l.at-i.workedAt > most {
