@@ -93,8 +93,9 @@ const (
 	replaceAgain = 3 * time.Second
 	// initPatience bounds the wait for init's end: longer than any of its actions
 	// takes. One that still runs could keep a runner that it has just made, or
-	// start one, behind the drain's back.
-	initPatience = 25 * time.Second
+	// start one, behind the drain's back. And short enough for a hook of half a minute,
+	// which is looked for after it and was seen up to five seconds late.
+	initPatience = 20 * time.Second
 	// stopAgain is when a runner that runs on as if nobody had asked is asked once
 	// more: someone started it in that moment.
 	stopAgain = 5 * time.Second

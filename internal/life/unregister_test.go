@@ -416,3 +416,21 @@ func TestUnregisterInterrupted(t *testing.T) {
 		mustBeGone(t, s, n)
 	}
 }
+
+// TestUnregisterWithAnInitThatGoesOn: one that undoes its registration cannot be
+// interrupted; the shortest hook there is outlives the wait for it, and so does the job.
+func TestUnregisterWithAnInitThatGoesOn(t *testing.T) {
+	for late := range 6 { // when lifecycle-check looks
+		s := pinned(t, fleet.ModeToken)
+		s.hooks[len(s.hooks)-1].HeartbeatTimeout = 30 * time.Second
+		s.run(30 * time.Second)
+		s.breaks(life.UnitInit, fleet.UnitState{Active: "activating", Result: "success"})
+		s.proc.arrive(20 * time.Minute)
+		s.run(time.Duration(10+late) * time.Second)
+		s.scaleIn()
+		s.run(time.Hour)
+		if len(s.proc.finished) != 1 || len(s.completed) != 1 || s.ghosts() != 0 {
+			t.Errorf("%ds: dead %v, finished %v, completed %v, ghosts %d", late, s.dead, s.proc.finished, s.completed, s.ghosts())
+		}
+	}
+}
