@@ -273,15 +273,21 @@ func TestMonitorStartsTheDrain(t *testing.T) {
 	}
 }
 
-// TestLeaveNeedsEyes: an instance whose end nobody would see does not leave, and one
-// that the group takes all the same is drained by monitor.
-func TestLeaveNeedsEyes(t *testing.T) {
+// oneTooMany is an idle instance of a group that may do with fewer.
+func oneTooMany(t *testing.T) *site {
 	s := inService(t)
 	s.group.Desired = 3
 	s.group.Instances = append(s.group.Instances, member("i-a", true), member("i-b", true))
 	s.start(life.UnitMonitor)
 	s.start(life.UnitLifecycleCheck)
 	s.run(time.Second)
+	return s
+}
+
+// TestLeaveNeedsEyes: an instance whose end nobody would see does not leave, and one
+// that the group takes all the same is drained by monitor.
+func TestLeaveNeedsEyes(t *testing.T) {
+	s := oneTooMany(t)
 	s.breaks(life.UnitLifecycleCheck, crashes)
 	s.run(8 * time.Minute)
 	if s.count("TerminateSelf") != 0 || s.count("HoldRunner") != 0 {
@@ -296,11 +302,7 @@ func TestLeaveNeedsEyes(t *testing.T) {
 
 // TestLeftAndUnseen: lifecycle-check breaks while the instance leaves.
 func TestLeftAndUnseen(t *testing.T) {
-	s := inService(t)
-	s.group.Desired = 3
-	s.group.Instances = append(s.group.Instances, member("i-a", true), member("i-b", true))
-	s.start(life.UnitMonitor)
-	s.start(life.UnitLifecycleCheck)
+	s := oneTooMany(t)
 	s.runUntil(10*time.Minute, func() bool { return s.count("monitor HoldRunner") > 0 })
 	s.breaks(life.UnitLifecycleCheck, crashes)
 	s.run(5 * time.Minute)

@@ -50,7 +50,7 @@ type Monitor struct {
 	scaledAt     time.Time     // scale-up was last started in this spell
 	scaleWait    time.Duration // until it is looked at again
 	saturated    bool
-	before       Before // the present saturated spell
+	before       Before // what was so before the present saturated spell
 	patience     scaling.Patience
 	pace         time.Duration // until the next reading; 0: the period
 

@@ -9,7 +9,8 @@ import (
 
 // neighbour is the eye that monitor and lifecycle-check keep on each other: one
 // that crashes at each start, was refused for good, is masked or was stopped would
-// else be missed only when it is needed. It costs no call to anyone outside.
+// else be missed only when it is needed. While the other runs it costs no call to
+// anyone outside.
 //
 // Where the other is broken for a reason of this instance's own, a chain of last
 // resorts follows: say so, start it, and report the instance Unhealthy, in turn. Its

@@ -144,23 +144,14 @@ func TestNoHookAndAnUnreadableRunner(t *testing.T) {
 // TestNobodyLeavesUnseen: one that is idle stays while lifecycle-check is down, for
 // whatever reason; an init that nobody needs keeps it from nothing.
 func TestNobodyLeavesUnseen(t *testing.T) {
-	idle := func() *site {
-		s := inService(t)
-		s.group.Desired = 3
-		s.group.Instances = append(s.group.Instances, member("i-a", true), member("i-b", true))
-		s.start(life.UnitMonitor)
-		s.start(life.UnitLifecycleCheck)
-		s.run(time.Second)
-		return s
-	}
 	for _, how := range []fleet.UnitState{crashes, {Active: "failed", Result: "exit-code", ExitStatus: 2}, {Active: "inactive", Result: "success"}} {
-		s := idle()
+		s := oneTooMany(t)
 		s.breaks(life.UnitLifecycleCheck, how)
 		if s.run(14 * time.Minute); s.count("TerminateSelf") != 0 {
 			t.Errorf("%+v: it leaves", how)
 		}
 	}
-	s := idle()
+	s := oneTooMany(t)
 	s.breaks(life.UnitInit, crashes)
 	if s.run(20 * time.Minute); s.count("TerminateSelf") != 1 || !s.dead || s.ghosts() != 0 {
 		t.Errorf("with a broken init: %d calls to leave, dead %v", s.count("TerminateSelf"), s.dead)

@@ -44,7 +44,7 @@ func (l *loop) doFiles(p *process, a life.Action) (any, *fleet.Failure) {
 		}
 		return seen, nil
 	case life.ReadBefore:
-		return clone(i.eve), nil
+		return clone(i.before), nil
 	case life.ReadRegistration:
 		r := clone(i.reg)
 		if r != nil {
@@ -97,7 +97,7 @@ func (l *loop) writeFile(p *process, a life.Action) {
 		seen.Look.At = p.toWall(seen.Look.At)
 		i.seen = &seen
 	case life.WriteBefore:
-		i.eve = &a.Before
+		i.before = &a.Before
 	case life.WriteRegistration:
 		r := a.Registration
 		r.Runners = slices.Clone(r.Runners)

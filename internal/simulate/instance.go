@@ -25,13 +25,13 @@ type instance struct {
 	soft       bool
 	offset     time.Duration // of its wall clock
 
-	flags fleet.Flags
-	who   *life.Whoami
-	seen  *life.Seen
-	eve   *life.Before
-	reg   *fleet.Registration
-	disk  []configured // config.toml's sections
-	aside []configured // those that were taken out
+	flags  fleet.Flags
+	who    *life.Whoami
+	seen   *life.Seen
+	before *life.Before
+	reg    *fleet.Registration
+	disk   []configured // config.toml's sections
+	aside  []configured // those that were taken out
 
 	armed      []*armed // faults at its actions
 	flagsValue any      // flags as a result, until they change
@@ -154,7 +154,7 @@ func (i *instance) off() {
 	if i.soft {
 		pause = i.drawn(98, time.Second, 5*time.Second)
 	} else {
-		i.flags, i.who, i.seen, i.eve = fleet.Flags{}, nil, nil, nil
+		i.flags, i.who, i.seen, i.before = fleet.Flags{}, nil, nil, nil
 		i.changedFlags()
 		if l.host != nil {
 			l.host.Wiped(i.number)
