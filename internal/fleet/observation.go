@@ -31,6 +31,10 @@ type RunnerReading struct {
 	// gitlab_runner_job_queue_duration_seconds: how long its jobs had waited.
 	QueueWaits       uint64
 	QueueWaitSeconds float64
+	// JobsEnded and JobSeconds are count and sum of
+	// gitlab_runner_job_duration_seconds: how long the jobs took that have ended.
+	JobsEnded  uint64
+	JobSeconds float64
 
 	// Answers to POST /jobs/request by kind, from
 	// gitlab_runner_api_request_statuses_total{endpoint="request_job"}.

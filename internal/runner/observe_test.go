@@ -58,6 +58,7 @@ func TestObserveRecordedPages(t *testing.T) {
 			Concurrent: 2, Reloads: 1, Version: "17.5.0",
 			Runners: []fleet.RunnerReading{with(r175, func(r *fleet.RunnerReading) {
 				r.PollsAnswered, r.JobsTotal, r.QueueWaits = 32, 3, 3
+				r.JobsEnded, r.JobSeconds = 3, 61.21482417200001
 			})},
 		},
 		"19.4/metrics-idle.prom": {
@@ -80,6 +81,7 @@ func TestObserveRecordedPages(t *testing.T) {
 			Concurrent: 2, Reloads: 1, Version: "19.4.0",
 			Runners: []fleet.RunnerReading{with(r175, func(r *fleet.RunnerReading) {
 				r.PollsAnswered, r.JobsTotal, r.QueueSize, r.QueueWaits, r.QueueWaitSeconds = 32, 3, 42, 3, 37.5
+				r.JobsEnded, r.JobSeconds = 3, 61.56354953
 			})},
 		},
 	}

@@ -26,6 +26,7 @@ const (
 	famInFlight   = "gitlab_runner_request_concurrency"
 	famQueueSize  = "gitlab_runner_job_queue_size"
 	famQueueWait  = "gitlab_runner_job_queue_duration_seconds"
+	famJobTime    = "gitlab_runner_job_duration_seconds"
 	famStatuses   = "gitlab_runner_api_request_statuses_total"
 	famHealth     = "gitlab_runner_worker_health_check_failures_total"
 )
@@ -36,6 +37,7 @@ var wanted = map[string]bool{
 	famInFlight: true, famQueueSize: true, famStatuses: true, famHealth: true,
 	// A histogram without its buckets: only count and sum are read.
 	famQueueWait: true, famQueueWait + "_sum": true, famQueueWait + "_count": true,
+	famJobTime: true, famJobTime + "_sum": true, famJobTime + "_count": true,
 }
 
 var (

@@ -91,6 +91,10 @@ func (r *readings) fill(f families, v *values, o *fleet.Observation) {
 		s.QueueWaits += uint64(v.check(float64(m.GetHistogram().GetSampleCount())))
 		s.QueueWaitSeconds += v.check(m.GetHistogram().GetSampleSum())
 	})
+	r.each(f[famJobTime], func(s *reading, m *dto.Metric) {
+		s.JobsEnded += uint64(v.check(float64(m.GetHistogram().GetSampleCount())))
+		s.JobSeconds += v.check(m.GetHistogram().GetSampleSum())
+	})
 	r.each(f[famJobs], func(s *reading, m *dto.Metric) { s.jobs(m, v, o) })
 	r.each(f[famStatuses], func(s *reading, m *dto.Metric) {
 		if label(m, "endpoint") == "request_job" {

@@ -64,6 +64,7 @@ func family(name, kind string) *series { return &series{name: "gitlab_runner_" +
 func jobs(p simulate.Page) []*series {
 	limit, running, total := family("limit", "gauge"), family("jobs", "gauge"), family("jobs_total", "counter")
 	size, waits := family("job_queue_size", "gauge"), family("job_queue_duration_seconds", "histogram")
+	took := family("job_duration_seconds", "histogram")
 	for n, r := range p.Runners {
 		labels := jobLabels(p.Tokens[n], r.Name)
 		if !r.Removed {
@@ -80,8 +81,11 @@ func jobs(p simulate.Page) []*series {
 		if r.QueueWaits > 0 {
 			waits.histogram(labels+`,project_jobs_running="0"`, r.QueueWaits, r.QueueWaitSeconds)
 		}
+		if r.JobsEnded > 0 {
+			took.histogram(labels+`,mode="traditional"`, r.JobsEnded, r.JobSeconds)
+		}
 	}
-	return []*series{limit, running, total, size, waits}
+	return []*series{limit, running, total, size, waits, took}
 }
 
 func (s *series) histogram(labels string, count uint64, sum float64) {
