@@ -36,7 +36,7 @@ var layers = map[string][]string{
 	"internal/simulate/trace":    {},
 	"internal/emulator/...":      {"internal/fleet", "internal/scaling", "internal/life", "internal/world", "internal/emulator/...", "packaging/..."},
 
-	"internal/config":  {"internal/fleet"},
+	"internal/config":  {"internal/fleet", "internal/scaling"},
 	"internal/life":    {"internal/fleet", "internal/scaling"},
 	"internal/world":   {"internal/fleet", "internal/scaling"},
 	"internal/scaling": {"internal/fleet"},

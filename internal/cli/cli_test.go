@@ -93,6 +93,10 @@ func TestEverySettingIsFilled(t *testing.T) {
 	c.GitLab.AccessLevel, c.GitLab.MaximumTimeout, c.GitLab.MaintenanceNote = "ref_protected", time.Hour, "note"
 	c.Group.Name, c.Group.LaunchHook, c.Group.TerminateHook = "g", "l", "t"
 	c.LifecycleCheck.OnRebalance, c.LifecycleCheck.OnMaintenance = config.Leave, config.Leave
+	c.Monitor.LearnIdle, c.Spares.Slots, c.Spares.Hold = time.Hour, []string{"6"}, time.Minute
+	if s := spareSettings(c); s.Slots.At(time.Now()) != 6 || s.Hold != time.Minute {
+		t.Errorf("spares %+v", s)
+	}
 	flags := map[string]bool{"Token": true, "Now": true, "Within": true, "Shutdown": true, "Mistakes": true, "Description": true}
 	for _, set := range []any{initSettings(c), newRunner(c.GitLab), monitorSettings(c), scaleUpSettings(c), lifecycleCheckSettings(c), unregisterSettings(c)} {
 		v := reflect.ValueOf(set)

@@ -47,9 +47,11 @@ func monitorSettings(c config.Config) life.MonitorSettings {
 		Period:          c.Monitor.Period,
 		SaturatedPeriod: min(c.Monitor.SaturatedPeriod, c.Monitor.Period),
 		IdleThreshold:   c.Monitor.IdleThreshold,
+		LearnIdle:       c.Monitor.LearnIdle,
 		UnprotectAfter:  c.Monitor.UnprotectAfter,
 		HoldTimeout:     c.Monitor.HoldTimeout,
 		UnhealthyAfter:  c.Monitor.UnhealthyAfter,
+		Spares:          spareSettings(c),
 		Seed:            rand.Uint64(), //nolint:gosec // jitter, no secret
 	}
 }
@@ -59,8 +61,13 @@ func scaleUpSettings(c config.Config) life.ScaleUpSettings {
 		Group:      c.Group.Name,
 		Period:     c.ScaleUp.Period,
 		BlindAfter: c.ScaleUp.BlindAfter,
+		Spares:     spareSettings(c),
 		Seed:       rand.Uint64(), //nolint:gosec // jitter, no secret
 	}
+}
+
+func spareSettings(c config.Config) life.SpareSettings {
+	return life.SpareSettings{Slots: c.Spares.Schedule(), Hold: c.Spares.Hold}
 }
 
 func lifecycleCheckSettings(c config.Config) life.LifecycleCheckSettings {

@@ -57,7 +57,8 @@ Policies, with options as name:option=value,…
 
 ` + indent(capacity.Describe()) + `
 All begin with the group's minimum in service. A figure is the median over the
-seeds; jobs lost are their sum.`,
+seeds; jobs lost are their sum. A job that EC2 interrupts is tried again from its
+beginning; its wait is that of the first time.`,
 		Example: `  shoal simulate --trace week.csv
   shoal simulate --trace week.csv --policy shoal --policy taskscaler:idle_count=6,idle_time=300
   shoal simulate --trace week.csv --slots 6 --boot 90s --idle 180s --max 80 --policy shoal --policy original
@@ -77,7 +78,7 @@ seeds; jobs lost are their sum.`,
 	flags.IntVar(&f.Max, "max", 40, "the group's maximum, instances")
 	flags.DurationVar(&f.CheckInterval, "check-interval", 3*time.Second, "between two polls of a runner that has a free slot")
 	flags.DurationVar(&f.SpotMTBF, "spot-mtbf", 0, "mean time until EC2 takes an instance (default: never)")
-	flags.Float64Var(&f.APIRate, "api-rate", 0, "calls a second that Auto Scaling answers before it throttles (default: any number)")
+	flags.Float64Var(&f.APIRate, "api-rate", 0, "calls a second that Auto Scaling answers Shoal's instances before it throttles them; the others are never held back (default: any number)")
 	flags.IntVar(&f.seeds, "seeds", 5, "how often each policy is played, with other dice")
 	jsonFlag(cmd, &f.asJSON)
 	err := cmd.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions(capacity.Names(), cobra.ShellCompDirectiveNoFileComp))
@@ -115,6 +116,9 @@ func (c *call) simulate(ctx context.Context, f simulateFlags) error {
 	for _, r := range results {
 		if r.JobsLost > 0 {
 			fmt.Fprintf(c.Stderr, "shoal: %s lost %d jobs\n", r.Policy, r.JobsLost)
+		}
+		if r.JobsUnfinished > 0 {
+			fmt.Fprintf(c.Stderr, "shoal: %s never ended %d jobs: EC2 interrupts instances sooner than they take; try a longer --spot-mtbf\n", r.Policy, r.JobsUnfinished)
 		}
 	}
 	if f.asJSON {

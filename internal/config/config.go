@@ -11,8 +11,10 @@ package config
 
 import (
 	"time"
+	_ "time/tzdata" // a small image has no zones of its own, and spares.time_zone names one
 
 	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/scaling"
 )
 
 // DefaultPath is where the configuration is when nothing names another place.
@@ -27,6 +29,7 @@ type Config struct {
 	Init           Init
 	Monitor        Monitor
 	ScaleUp        ScaleUp
+	Spares         Spares
 	LifecycleCheck LifecycleCheck
 	Unregister     Unregister
 	Reap           Reap
@@ -76,6 +79,7 @@ type Monitor struct {
 	Period          time.Duration
 	SaturatedPeriod time.Duration
 	IdleThreshold   time.Duration
+	LearnIdle       time.Duration
 	UnprotectAfter  time.Duration
 	HoldTimeout     time.Duration
 	UnhealthyAfter  time.Duration
@@ -85,6 +89,29 @@ type Monitor struct {
 type ScaleUp struct {
 	Period     time.Duration
 	BlindAfter time.Duration
+}
+
+// Spares is the [spares] table: capacity that stands ready.
+type Spares struct {
+	Slots    []string // as scaling.ParseSpares reads them
+	TimeZone string
+	Hold     time.Duration
+}
+
+// Schedule is when how many slots stand ready. The keys' own checks have seen that
+// everything parses.
+func (s Spares) Schedule() scaling.Schedule {
+	zone, err := time.LoadLocation(s.TimeZone)
+	if err != nil {
+		return nil
+	}
+	list := make(scaling.Schedule, 0, len(s.Slots))
+	for _, text := range s.Slots {
+		if policy, err := scaling.ParseSpares(text, zone); err == nil {
+			list = append(list, policy)
+		}
+	}
+	return list
 }
 
 // LifecycleCheck is the [lifecycle_check] table.

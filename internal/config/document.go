@@ -32,6 +32,7 @@ type outline struct {
 	Init           struct{} `toml:"init"`
 	Monitor        struct{} `toml:"monitor"`
 	ScaleUp        struct{} `toml:"scale_up"`
+	Spares         struct{} `toml:"spares"`
 	LifecycleCheck struct{} `toml:"lifecycle_check"`
 	Unregister     struct{} `toml:"unregister"`
 	Reap           struct{} `toml:"reap"`

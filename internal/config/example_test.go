@@ -26,6 +26,9 @@ func TestExampleIsTheDefaults(t *testing.T) {
 	if len(l.Reap.Groups) == 0 {
 		l.Reap.Groups = nil
 	}
+	if len(l.Spares.Slots) == 0 {
+		l.Spares.Slots = nil
+	}
 	if !reflect.DeepEqual(l.Config, want) {
 		t.Errorf("got %+v\nwant %+v", l.Config, want)
 	}
@@ -68,7 +71,7 @@ func TestKeysDoNotShareAPlace(t *testing.T) {
 	blank := Config{}
 	for _, k := range keys {
 		c := Config{}
-		for _, raw := range []any{"x", "11m", "11s", int64(7), true, []any{"t"}, "https://h", "file:/x", "/p", "h:1", "create", "leave", "debug", "text", "not_protected", "project_type"} {
+		for _, raw := range []any{"x", "11m", "11s", int64(7), true, []any{"t"}, "https://h", "file:/x", "/p", "h:1", "create", "leave", "debug", "text", "not_protected", "project_type", []any{"6"}, "UTC"} {
 			if k.set(&c, raw) == "" && !reflect.DeepEqual(c, blank) {
 				break
 			}

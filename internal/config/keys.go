@@ -76,6 +76,8 @@ var keys = []key{
 		`The same while jobs run, for a minute after the last and in an instance's first minute; never less often than monitor.period.`),
 	bind("monitor.idle_threshold", 180*time.Second, atLeast(shortestSpan), func(c *Config) *time.Duration { return &c.Monitor.IdleThreshold },
 		`How long an instance is without a job before it offers to leave.`),
+	bind("monitor.learn_idle", 0, zeroOr(atLeast(shortestSpan)), func(c *Config) *time.Duration { return &c.Monitor.LearnIdle },
+		`Up to how long an instance may learn to stay, from how long it was without a job so far: four times the mean of the last eight gaps, where that is longer than monitor.idle_threshold. 0s: it does not learn.`),
 	bind("monitor.unprotect_after", 60*time.Second, atLeast(0), func(c *Config) *time.Duration { return &c.Monitor.UnprotectAfter },
 		`How long after the last job scale-in protection is cleared.`),
 	bind("monitor.hold_timeout", 2*time.Minute, atLeast(shortestSpan), func(c *Config) *time.Duration { return &c.Monitor.HoldTimeout },
@@ -87,6 +89,13 @@ var keys = []key{
 		`How often scale-up reads the metrics until a slot is free.`),
 	bind("scale_up.blind_after", time.Minute, atLeast(0), func(c *Config) *time.Duration { return &c.ScaleUp.BlindAfter },
 		`How long an instance is full without news of the queue until one of the fleet finds out by one instance more. Shorter: instances that nobody needed; longer: jobs that nobody knows of wait longer. Runners before 18.1 tell no queue: ten seconds at most.`),
+
+	bind("spares.slots", nil, spares, func(c *Config) *[]string { return &c.Spares.Slots },
+		`How many slots of idle instances stand ready, and when: a number, and a period in cron's five fields; without one always. Of those that match the last one counts, so begin with the rule and end with the exceptions. An empty group holds none: nobody is there to do so.`),
+	bind("spares.time_zone", "UTC", timeZone, func(c *Config) *string { return &c.Spares.TimeZone },
+		`Whose clock the periods go by.`),
+	bind("spares.hold", 0, zeroOr(atLeast(shortestSpan)), func(c *Config) *time.Duration { return &c.Spares.Hold },
+		`For how long after its own last job an idle instance is held as a spare while none of the group runs one. 0s: for ever. 10m costs much less and is there in most bursts of a working day: see docs/scaling.md.`),
 
 	bind("lifecycle_check.period", 5*time.Second, atLeast(shortestPeriod), func(c *Config) *time.Duration { return &c.LifecycleCheck.Period },
 		`How often the instance metadata is read.`),

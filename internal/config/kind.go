@@ -12,6 +12,8 @@ import (
 	"unicode"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/shoal-ci/shoal/internal/scaling"
 )
 
 // kind is how the values of one sort are read, checked and written.
@@ -53,6 +55,16 @@ var (
 		value: listed,
 		zero:  func(l []string) bool { return len(l) == 0 },
 	}
+	spares = kind[[]string]{
+		allowed: `a list such as ["6 * 8-18 * * mon-fri"]: slots from 0 to 1000000, and minute, hour, day of the month, month and day of the week, or nothing for always`,
+		from:    asList, parse: parsePolicies, check: checkSpares,
+		value: listed,
+		zero:  func(l []string) bool { return len(l) == 0 },
+	}
+	timeZone = text(`a time zone such as "UTC" or "Europe/Berlin"`, func(s string) string {
+		_, err := time.LoadLocation(s)
+		return gotIf(err != nil || s == "", s)
+	})
 	optionalSecret = func() kind[Secret] {
 		k := unlessZero(secret)
 		k.allowed += ", or empty"
@@ -223,6 +235,15 @@ func parseList(s string) (any, bool) {
 	return items, true
 }
 
+// parsePolicies takes a variable's text for one policy, which may have commas of its
+// own, or for a list as the file has it.
+func parsePolicies(s string) (any, bool) {
+	if strings.HasPrefix(strings.TrimSpace(s), "[") {
+		return parseList(s)
+	}
+	return []any{s}, true
+}
+
 func anything[T any](T) string { return "" }
 
 func checkTags(list []string) string {
@@ -238,6 +259,15 @@ func checkGroups(list []string) string {
 	for i, g := range list {
 		if strings.TrimSpace(g) == "" || len(g) > 255 || strings.ContainsFunc(g, unicode.IsControl) || slices.Contains(list[:i], g) {
 			return fmt.Sprintf("%s at place %d", describe(g), i+1)
+		}
+	}
+	return ""
+}
+
+func checkSpares(list []string) string {
+	for i, text := range list {
+		if _, err := scaling.ParseSpares(text, time.UTC); err != nil {
+			return fmt.Sprintf("%s at place %d: %s", describe(text), i+1, err)
 		}
 	}
 	return ""

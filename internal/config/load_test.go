@@ -91,9 +91,15 @@ func TestEveryProblemIsTold(t *testing.T) {
 		"create, no project":      {good + "mode = \"create\"\nrunner_type = \"project_type\"\ngroup_id = 3\n", nil, []string{`shoal.toml:4: gitlab.project_id: required with gitlab.mode "create" and gitlab.runner_type "project_type", and not set: the id as GitLab's own page shows it`}},
 		"time-out and margin":     {good + "[unregister]\nmargin = \"8s\"\n", nil, []string{`shoal.toml:5: runner.shutdown_timeout: must be shorter than unregister.margin (8s), or killed jobs are not reported; got 8s`}},
 		"kill and time-out":       {good + "[unregister]\nkill_after = \"8s\"\n", nil, []string{`shoal.toml:5: unregister.kill_after: must be shorter than runner.shutdown_timeout (8s), or killed jobs are not reported; got 8s`}},
-		"reboot and margin":       {good + "[unregister]\nreboot_timeout = \"10s\"\n", nil, []string{`shoal.toml:5: unregister.reboot_timeout: must be longer than unregister.margin (15s), in which jobs are ended and reported; got 10s`}},
-		"power-off and margin":    {good + "[unregister]\npoweroff_timeout = \"15s\"\n", nil, []string{`shoal.toml:5: unregister.poweroff_timeout: must be longer than unregister.margin (15s), in which jobs are ended and reported; got 15s`}},
-		"one bad, no rule":        {good + "[unregister]\nmargin = \"x\"\n", nil, []string{`shoal.toml:5: unregister.margin: must be a duration of at least 1s, such as "90s" or "5m"; got "x"`}},
+		"spares": {good + "[spares]\nslots = [\"6\", \"12 * 8-18 * mon-fri\"]\ntime_zone = \"Berlin\"\n", nil, []string{
+			`shoal.toml:5: spares.slots: must be a list such as ["6 * 8-18 * * mon-fri"]: slots from 0 to 1000000, and minute, hour, day of the month, month and day of the week, or nothing for always; got "12 * 8-18 * mon-fri" at place 2: period "* 8-18 * mon-fri": 4 fields; it has five: minute, hour, day of the month, month, day of the week`,
+			`shoal.toml:6: spares.time_zone: must be a time zone such as "UTC" or "Europe/Berlin"; got "Berlin"`,
+		}},
+		"no slots":             {good + "[spares]\nslots = [\"* 8-18 * * mon-fri\"]\n", nil, []string{`shoal.toml:5: spares.slots: must be a list such as ["6 * 8-18 * * mon-fri"]: slots from 0 to 1000000, and minute, hour, day of the month, month and day of the week, or nothing for always; got "* 8-18 * * mon-fri" at place 1: "* 8-18 * * mon-fri": it begins with a number of slots, from 0 to 1000000`}},
+		"learns nothing":       {good + "[monitor]\nlearn_idle = \"2m\"\n", nil, []string{`shoal.toml:5: monitor.learn_idle: must be longer than monitor.idle_threshold (3m), or 0s; got 2m`}},
+		"reboot and margin":    {good + "[unregister]\nreboot_timeout = \"10s\"\n", nil, []string{`shoal.toml:5: unregister.reboot_timeout: must be longer than unregister.margin (15s), in which jobs are ended and reported; got 10s`}},
+		"power-off and margin": {good + "[unregister]\npoweroff_timeout = \"15s\"\n", nil, []string{`shoal.toml:5: unregister.poweroff_timeout: must be longer than unregister.margin (15s), in which jobs are ended and reported; got 15s`}},
+		"one bad, no rule":     {good + "[unregister]\nmargin = \"x\"\n", nil, []string{`shoal.toml:5: unregister.margin: must be a duration of at least 1s, such as "90s" or "5m"; got "x"`}},
 		"variables": {good, []string{"SHOAL_LOG_LEVEL=loud", "SHOAL_GITLAB_GROUP_ID=x", "SHOAL_LOG_LVEL=info", "SHOAL_FOO=1", "SHOAL_RUN_DIR=run"}, []string{
 			`env SHOAL_FOO: unknown variable`,
 			`env SHOAL_GITLAB_GROUP_ID: gitlab.group_id: must be an integer, 0 or more; got "x"`,

@@ -71,6 +71,12 @@ var rules = []rule{
 	{[]string{"gitlab.project_id", "gitlab.mode", "gitlab.runner_type"}, func(c *Config) string {
 		return needsID(c, "project_type", c.GitLab.ProjectID)
 	}},
+	{[]string{"monitor.learn_idle", "monitor.idle_threshold"}, func(c *Config) string {
+		if c.Monitor.LearnIdle == 0 || c.Monitor.LearnIdle > c.Monitor.IdleThreshold {
+			return ""
+		}
+		return fmt.Sprintf("must be longer than monitor.idle_threshold (%s), or 0s; got %s", short(c.Monitor.IdleThreshold), short(c.Monitor.LearnIdle))
+	}},
 	{[]string{"runner.shutdown_timeout", "unregister.margin"}, func(c *Config) string {
 		if c.Runner.ShutdownTimeout < c.Unregister.Margin {
 			return ""

@@ -162,7 +162,7 @@ func TestBrokenAndNotReplaced(t *testing.T) {
 			if n := s.saidAt(life.Error, "reported this instance Unhealthy"); n != 1 {
 				t.Errorf("said %d times that it is reported", n)
 			}
-			if n := s.count("SetUnhealthy"); n < 20 || n > 40 || s.calls["aws"] > 330 {
+			if n := s.count("SetUnhealthy"); n < 20 || n > 40 || s.calls["aws"] > 400 {
 				t.Errorf("reported %d times, %d calls", n, s.calls["aws"])
 			}
 			mustWork(t, s, "while the group does not act")

@@ -11,6 +11,7 @@ import (
 type groupWatch struct {
 	next   time.Time            // the next listing; zero: not needed
 	soon   time.Time            // until then they are close: the group was told to replace the instance
+	pace   time.Duration        // how close
 	member bool                 // a listing has had this instance: else the group may be another's
 	absent int                  // listings in a row that did not have it
 	gone   fleet.LifecycleState // by the last listing the instance goes; else empty
@@ -24,6 +25,9 @@ const (
 	// or so, and a hook may wait for half a minute alone.
 	watchSoon = 15 * time.Second
 	watchFor  = 2 * time.Minute
+	// watchAgain is the same after a later report: a group that was kept from replacing
+	// anything may be kept from it for hours.
+	watchAgain = 30 * time.Second
 )
 
 func (w *groupWatch) due(now time.Time) bool { return !w.next.IsZero() && !now.Before(w.next) }
@@ -36,10 +40,15 @@ func (w *groupWatch) begin(now time.Time) {
 }
 
 // expect has it looked at more often for a while, where it is at all.
-func (w *groupWatch) expect(now time.Time) {
-	if !w.next.IsZero() {
-		w.soon, w.next = now.Add(watchFor), now.Add(watchSoon)
+func (w *groupWatch) expect(now time.Time, first bool) {
+	if w.next.IsZero() {
+		return
 	}
+	w.pace = watchAgain
+	if first {
+		w.pace = watchSoon
+	}
+	w.soon, w.next = now.Add(watchFor), now.Add(w.pace)
 }
 
 // on plans the next listing.
@@ -47,7 +56,7 @@ func (w *groupWatch) on(now time.Time, atLeast time.Duration) {
 	switch {
 	case w.next.IsZero():
 	case now.Before(w.soon):
-		w.next = now.Add(max(watchSoon, atLeast))
+		w.next = now.Add(max(w.pace, atLeast))
 	default:
 		w.next = now.Add(max(watchPause, atLeast))
 	}

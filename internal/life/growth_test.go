@@ -69,13 +69,13 @@ func TestScaleUpBelievesAReadingOnce(t *testing.T) {
 		seen *life.Seen
 		want int
 	}{
-		{"never seen", nil, 31},
+		{"never seen", nil, 20},
 		{"seen", &life.Seen{StartedAt: 1, JobsTotal: 9}, 2}, // a step without knowing
-		{"a job was taken since", &life.Seen{StartedAt: 1, JobsTotal: 8}, 31},
-		{"of the process before", &life.Seen{StartedAt: 0.5, JobsTotal: 9}, 31},
+		{"a job was taken since", &life.Seen{StartedAt: 1, JobsTotal: 8}, 20},
+		{"of the process before", &life.Seen{StartedAt: 0.5, JobsTotal: 9}, 20},
 	} {
 		var raises []int
-		timed(life.NewScaleUp(scaleSettings), time.Minute, growing(c.seen, func(time.Duration) fleet.Observation { return full(9, 60) }, &raises))
+		timed(life.NewScaleUp(scaleSettings), time.Minute, growing(c.seen, func(time.Duration) fleet.Observation { return full(9, 38) }, &raises))
 		if len(raises) == 0 || raises[0] != c.want {
 			t.Errorf("%s: raised to %v, want %d first", c.name, raises, c.want)
 		}
@@ -252,8 +252,8 @@ func TestMonitorSeesOneSectionOfTwoRefused(t *testing.T) {
 // others had some, too, and have taken of what waited; what monitor wrote down of an
 // earlier spell, or of another runner, says nothing of this one.
 func TestScaleUpHearsOfTheSlotsBefore(t *testing.T) {
-	group := fleet.Group{Name: "ci", Max: 40, Desired: 5}
-	for _, id := range []string{self, "i-1", "i-2", "i-3", "i-4"} {
+	group := fleet.Group{Name: "ci", Max: 40, Desired: 9}
+	for _, id := range []string{self, "i-1", "i-2", "i-3", "i-4", "i-5", "i-6", "i-7", "i-8"} {
 		group.Instances = append(group.Instances, fleet.Instance{ID: id, State: fleet.InService, Protected: true})
 	}
 	for _, c := range []struct {
@@ -261,12 +261,12 @@ func TestScaleUpHearsOfTheSlotsBefore(t *testing.T) {
 		before *life.Before
 		want   int
 	}{
-		{"nobody has written", nil, 10},
-		{"none was free", &life.Before{StartedAt: 1, JobsTotal: 9}, 10},
-		{"one was", &life.Before{StartedAt: 1, JobsTotal: 9, Free: 1}, 9},
-		{"both were", &life.Before{StartedAt: 1, JobsTotal: 9, Free: 2}, 8},
-		{"of an earlier spell", &life.Before{StartedAt: 1, JobsTotal: 6, Free: 2}, 10},
-		{"of the process before", &life.Before{StartedAt: 0.5, JobsTotal: 9, Free: 2}, 10},
+		{"nobody has written", nil, 14},
+		{"none was free", &life.Before{StartedAt: 1, JobsTotal: 9}, 14},
+		{"one was", &life.Before{StartedAt: 1, JobsTotal: 9, Free: 1}, 13},
+		{"both were", &life.Before{StartedAt: 1, JobsTotal: 9, Free: 2}, 12},
+		{"of an earlier spell", &life.Before{StartedAt: 1, JobsTotal: 6, Free: 2}, 14},
+		{"of the process before", &life.Before{StartedAt: 0.5, JobsTotal: 9, Free: 2}, 14},
 	} {
 		set := 0
 		timed(life.NewScaleUp(scaleSettings), 10*time.Second, func(_ time.Duration, a life.Action) (any, *fleet.Failure, time.Duration) {

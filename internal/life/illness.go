@@ -28,6 +28,9 @@ const (
 	sharedAfter = time.Minute
 	// unreadableAfter is how long a runner may be silent before it is said.
 	unreadableAfter = 20 * time.Second
+	// asksWithin is within what time every section has asked GitLab once a slot is
+	// free: with one slot they take turns, and GitLab holds each poll for 50 s.
+	asksWithin = 2 * time.Minute
 )
 
 const (
@@ -75,11 +78,12 @@ func (s *Monitor) judge(o fleet.Observation, passed time.Duration) {
 }
 
 // refusedSection is a section whose polls have been refused since last; empty when
-// there is none. An answer in the same time may have come before the refusals, and
+// there is none. What one that was taken out had been refused stands on the page for as
+// long as the runner lives. An answer in the same time may have come before the refusals, and
 // after three of those the runner is silent for an hour: only a later one counts.
 func refusedSection(last, o fleet.Observation) string {
 	for _, r := range o.Runners {
-		if r.PollsRefused > section(last, r.Name).PollsRefused {
+		if !r.Removed && r.PollsRefused > section(last, r.Name).PollsRefused {
 			return r.Name
 		}
 	}
@@ -101,16 +105,18 @@ func failing(last, o fleet.Observation, was bool) bool {
 // answeredAgain tells whether a section's polls are answered, or it is no more.
 func answeredAgain(last, o fleet.Observation, name string) bool {
 	now := section(o, name)
-	return now.Name == "" || now.PollsAnswered > section(last, name).PollsAnswered
+	return now.Name == "" || now.Removed || now.PollsAnswered > section(last, name).PollsAnswered
 }
 
+// section is the reading of a name: one that is taken out only where none is in.
 func section(o fleet.Observation, name string) fleet.RunnerReading {
+	var found fleet.RunnerReading
 	for _, r := range o.Runners {
-		if r.Name == name {
-			return r
+		if r.Name == name && (found.Name == "" || !r.Removed) {
+			found = r
 		}
 	}
-	return fleet.RunnerReading{}
+	return found
 }
 
 // asksAnew tells whether GitLab holds a poll of the section that it refused: it was
@@ -212,6 +218,9 @@ func (s *Monitor) ails(passed time.Duration) {
 	if s.ill.mute { // a section that was mended has no way to show it
 		s.ill.lasted = min(s.ill.lasted, max(before, sharedAfter))
 		s.ill.mute = false
+		if asks := s.now.Add(asksWithin); s.ill.turns.next.Before(asks) { // nor had it, when a slot has become free
+			s.ill.turns.next = asks
+		}
 	}
 	if !s.ill.own && before < sharedAfter && s.ill.lasted >= sharedAfter {
 		level := Error

@@ -123,9 +123,9 @@ func (n *neighbour) gotAgain(f *flow, find *finder, u fleet.UnitState) {
 // again meanwhile.
 func (n *neighbour) gotReported(f *flow) {
 	level := Info
+	n.watch.expect(f.now, n.resort.told.IsZero())
 	if n.resort.told.IsZero() {
 		level, n.resort.told = Error, f.now
-		n.watch.expect(f.now)
 	}
 	n.next = f.now.Add(markedPause)
 	f.say(level, "reported this instance Unhealthy, to be replaced", n.reason(), fleet.Reason(n.without))
@@ -135,9 +135,9 @@ func (n *neighbour) gotReported(f *flow) {
 // reported is a report of the owner's, for another reason.
 func (n *neighbour) reported(now time.Time) {
 	n.resort.held = now.Add(markedPause + time.Minute)
+	n.watch.expect(now, n.resort.told.IsZero())
 	if n.resort.told.IsZero() {
 		n.resort.told = now
-		n.watch.expect(now)
 	}
 }
 
@@ -158,7 +158,7 @@ func (n *neighbour) isLate(f *flow, why fleet.Reason) {
 // answered may have taken effect.
 func (n *neighbour) cannotReplace(f *flow, cause *fleet.Failure) {
 	if f.phase == resortReport && !cause.Final() {
-		n.watch.expect(f.now)
+		n.watch.expect(f.now, n.resort.told.IsZero())
 	}
 	f.fails(levelOf(cause), "cannot have this instance replaced, trying again", cause)
 	n.isLate(f, fleet.Reason(cause.Error()))

@@ -216,6 +216,7 @@ func (s *Monitor) later(l Level, what string, reasons []fleet.Reason) {
 func (s *Monitor) gotHeldReading(o fleet.Observation) {
 	switch {
 	case o.Running() > 0 || o.JobsTotal() > s.last.JobsTotal() && o.StartedAt == s.last.StartedAt:
+		s.learn()
 		s.back(Info, "a job came in meanwhile")
 		return
 	case o.InFlight() == 0:

@@ -15,9 +15,11 @@ type MonitorSettings struct {
 	Period          time.Duration // between readings
 	SaturatedPeriod time.Duration // between readings while every slot is busy
 	IdleThreshold   time.Duration // idle for this long: leave the group
+	LearnIdle       time.Duration // up to how long it may learn to stay idle; no more than IdleThreshold: it does not
 	UnprotectAfter  time.Duration // without a job for this long: clear the scale-in protection
 	HoldTimeout     time.Duration // for the polls in flight to end when leaving
 	UnhealthyAfter  time.Duration // unable to run jobs for this long: have the group replace the instance
+	Spares          SpareSettings
 	Seed            uint64
 }
 
@@ -52,6 +54,8 @@ type Monitor struct {
 	saturated    bool
 	before       Before // what was so before the present saturated spell
 	patience     scaling.Patience
+	worked       bool // jobs have been taken
+	ready        readiness
 	pace         time.Duration // until the next reading; 0: the period
 
 	leave leaving
@@ -103,6 +107,7 @@ const (
 	monBefore    phase = "keep what was so before"
 	monScaleUnit phase = "look at scale-up"
 	monScaleUp   phase = "start scale-up"
+	monSpares    phase = "start scale-up for the spares"
 	monUnit      phase = "look at runner"
 	monRevive    phase = "start runner"
 	monHold      phase = "standby: hold"
@@ -161,7 +166,7 @@ func (s *Monitor) ask() Action {
 		return WriteBefore{s.before}
 	case monScaleUnit:
 		return ReadUnit{UnitScaleUp}
-	case monScaleUp:
+	case monScaleUp, monSpares:
 		return StartUnit{UnitScaleUp}
 	case monUnit:
 		return ReadUnit{UnitRunner}
@@ -209,6 +214,8 @@ func (s *Monitor) choose() phase {
 		return s.known(monMark)
 	case !busy && s.protected && s.idle >= s.set.UnprotectAfter && !s.now.Before(s.protectAt):
 		return s.known(monUnprotect)
+	case s.ready.due(s.now):
+		return monSpares
 	case s.ill.due(s.now) && !busy && !s.asksAnew(): // jobs that run are run to their end
 		return s.known(illLook)
 	case s.resort() != "":
@@ -257,6 +264,7 @@ func (s *Monitor) got(r Result) {
 		s.goTo(monProtect)
 	case monProtect:
 		s.protected, s.unsure, s.protectTries = true, false, 0
+		s.ready.works(s.now)
 		s.say(Info, "set scale-in protection", fleet.Reason(fmt.Sprintf("%d of %d slots are busy", s.last.Running(), s.last.Slots())))
 		s.goTo(monAct)
 	case monUnprotect:
@@ -271,6 +279,9 @@ func (s *Monitor) got(r Result) {
 		s.gotScaleUnit(value[fleet.UnitState](r))
 	case monScaleUp:
 		s.scaledAt, s.scaleWait = s.now, max(s.scaleWait, scaleUpAgain)
+		s.goTo(monAct)
+	case monSpares:
+		s.ready.at = time.Time{}
 		s.goTo(monAct)
 	case monUnit:
 		s.gotUnit(value[fleet.UnitState](r))
@@ -366,11 +377,17 @@ func (s *Monitor) forget() {
 func (s *Monitor) gotMetrics(o fleet.Observation) {
 	passed := s.lookedAt()
 	took := s.seen && (o.StartedAt != s.last.StartedAt || o.JobsTotal() > s.last.JobsTotal())
+	if took && o.JobsTotal() > 0 { // a runner that was restarted has none
+		s.learn()
+	}
 	if o.Running() > 0 || took { // a job that came and went between two readings is activity too
 		s.idle = 0
 		s.leave.again, s.leave.quiet, s.leave.waited, s.leave.tries = time.Time{}, false, 0, 0
 	} else {
 		s.idle += s.idled(passed)
+	}
+	if s.ready.reads(s.set.Spares, s.set.Seed, s.now) || s.released(passed) {
+		s.leave.again, s.leave.quiet = time.Time{}, false
 	}
 	s.judge(o, passed)
 	if !s.seen || o.Running() != s.last.Running() || o.Slots() != s.last.Slots() { // what systemctl status shows
@@ -441,6 +458,10 @@ func (s *Monitor) failed(f *fleet.Failure) {
 	case monBefore: // it may raise by more than what is needed
 		s.fails(Debug, "going on without", f)
 		s.goTo(monScaleUp)
+	case monSpares:
+		s.fails(Error, "cannot start "+UnitScaleUp, f)
+		s.ready.at = s.now.Add(spareSpread)
+		s.goTo(monAct)
 	case monScaleUp, monScaleUnit:
 		s.fails(Error, "cannot start "+UnitScaleUp, f)
 		s.scaledAt, s.scaleWait = s.now, max(s.scaleWait, scaleUpAgain)
@@ -515,11 +536,19 @@ func (s *Monitor) rest() {
 // wantsToLeave tells whether the instance has been idle for long enough, and
 // whether there is a reason to ask the group.
 func (s *Monitor) wantsToLeave() bool {
-	stay := s.patience.For(scaling.PatienceSettings{Idle: s.set.IdleThreshold})
+	stay := s.patience.For(scaling.PatienceSettings{Idle: s.set.IdleThreshold, Most: s.set.LearnIdle})
 	return s.idle >= stay && !s.leave.quiet && !s.now.Before(s.leave.again)
+}
+
+// learn takes in how long it was without a job between two.
+func (s *Monitor) learn() {
+	if s.worked && s.idle > 0 {
+		s.patience.Took(s.idle)
+	}
+	s.worked = true
 }
 
 // mayLeave is the decision on one listing.
 func (s *Monitor) mayLeave(g fleet.Group) scaling.Leave {
-	return scaling.MayLeaveWith(g, s.find.who.Identity.InstanceID, scaling.Terms{InTurn: s.leave.waited < scaling.OutOfTurn})
+	return scaling.MayLeaveWith(g, s.find.who.Identity.InstanceID, s.terms())
 }

@@ -13,6 +13,7 @@ import (
 type ScaleUpSettings struct {
 	Group      string        // the group's name; empty: found
 	Period     time.Duration // between readings of the runner
+	Spares     SpareSettings
 	BlindAfter time.Duration // without a fresh reading of the queue for this long: one step at a time
 	Seed       uint64
 }
@@ -34,6 +35,9 @@ type ScaleUp struct {
 	seen    *Seen // what an earlier process believed, until the first reading
 	before  *Before
 	raised  bool
+	spares  int  // slots that are looked after in this look
+	spared  int  // slots that have been
+	sparing bool // the look is for them
 	first   bool
 }
 
@@ -161,10 +165,16 @@ func (s *ScaleUp) gotMetrics(o fleet.Observation) {
 	}
 	s.seen, s.before = nil, nil
 	s.reading = o
-	switch s.growth.Read(o, s.now) {
-	case scaling.Free:
+	urge := s.growth.Read(o, s.now)
+	s.spares = s.set.Spares.Slots.At(s.now)
+	s.spared = min(s.spared, s.spares)
+	s.sparing = s.spares > s.spared && urge != scaling.LookNow
+	switch {
+	case s.sparing:
+		s.lookAtGroup()
+	case urge == scaling.Free:
 		s.finished()
-	case scaling.LookNow:
+	case urge == scaling.LookNow:
 		s.lookAtGroup()
 	default:
 		s.rest()
@@ -202,7 +212,7 @@ func (s *ScaleUp) gotGroup(g fleet.Group) {
 		s.done(Refused, f.Error())
 		return
 	}
-	s.raise = s.growth.Decide(g, s.find.who.Identity.InstanceID, 0, s.now)
+	s.raise = s.decide(g)
 	if s.raise.Needed {
 		s.onTo(scaleRaise)
 		return
@@ -214,9 +224,29 @@ func (s *ScaleUp) gotGroup(g fleet.Group) {
 	s.remember()
 }
 
+// decide is the decision on one listing: what the queue asks for, or where it tells
+// nothing what the spares do. They are looked after once: the next one that goes to work
+// has another process do so.
+func (s *ScaleUp) decide(g fleet.Group) scaling.Raise {
+	self := s.find.who.Identity.InstanceID
+	s.spares = s.set.Spares.Slots.At(s.now) // the look may have been tried again for long
+	if !s.sparing {
+		return s.growth.Decide(g, self, s.spares, s.now)
+	}
+	if s.reading.Running() == 0 {
+		self = ""
+	}
+	return scaling.HoldReady(g, self, s.reading.Slots(), s.spares)
+}
+
 // remember writes down which reading was acted on, after it was: acting on it once
 // more changes nothing, not acting on it would.
-func (s *ScaleUp) remember() { s.goTo(scaleKeep) }
+func (s *ScaleUp) remember() {
+	if s.sparing {
+		s.spared = s.spares
+	}
+	s.goTo(scaleKeep)
+}
 
 // decidedOn goes on after a decision: at once after a raise, for a slot may be
 // free by now.
@@ -229,10 +259,10 @@ func (s *ScaleUp) decidedOn() {
 
 // sayMax says once in a spell that the maximum forbids what the queue asks for.
 func (s *ScaleUp) sayMax() {
-	if s.raise.AtMax && !s.atMax {
+	if s.raise.AtMax && !s.atMax && !s.sparing { // that there is no place for spares keeps no job waiting
 		s.say(Warn, fmt.Sprintf("group %q is at its maximum of %d", s.find.who.Group, s.raise.Desired), slices.Concat(s.raise.Reasons, []fleet.Reason{"raise the group's maximum if jobs wait too long"})...)
 	}
-	s.atMax = s.atMax || s.raise.AtMax
+	s.atMax = s.atMax || s.raise.AtMax && !s.sparing
 }
 
 func (s *ScaleUp) failed(f *fleet.Failure) {

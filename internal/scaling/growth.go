@@ -1,7 +1,6 @@
 package scaling
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
@@ -17,7 +16,8 @@ type GrowthSettings struct {
 
 const (
 	// blindMost bounds the time without news after which any instance finds out.
-	// With a launch of five minutes no job waits longer than a quarter of an hour.
+	// With two launches of up to three minutes, the one that finds out and the one that
+	// helps, no job waits longer than a quarter of an hour.
 	blindMost = 8 * time.Minute
 	// blindGaugeless is the same for runners that do not tell how many jobs wait:
 	// that every slot is taken is all there is to know.
@@ -63,6 +63,7 @@ type Growth struct {
 	busy   int       // instances at the last look
 	look   Look      // the last one
 	guess  float64   // jobs that wait, for each busy instance, without the gauge
+	left   int       // jobs that wait for those that run to end, as was supposed
 	owed   bool      // nothing was decided on the last reading's news
 }
 
@@ -130,7 +131,7 @@ func (g *Growth) Read(o fleet.Observation, now time.Time) Urge {
 		g.before = last.Free()
 	}
 	if g.news.IsZero() {
-		g.full, g.taken, g.guess = now, 0, 0
+		g.full, g.taken, g.guess, g.left = now, 0, 0, 0
 		g.heard(now)
 	}
 	if g.before == 0 && last.StartedAt == o.StartedAt {
@@ -145,6 +146,7 @@ func (g *Growth) Read(o fleet.Observation, now time.Time) Urge {
 	switch {
 	case g.queue.Fresh:
 		g.basis = byGauge
+		g.left = min(g.left, g.queue.Jobs)
 		g.heard(now)
 		return g.lookIf(float64(g.queue.Jobs) > g.absorbed(now) && (g.queue.Jobs > g.look.Bears || g.lookedLongAgo(now)))
 	case !g.gauge && g.readWaits(last, o, now):
@@ -235,7 +237,7 @@ func (g *Growth) Decide(group fleet.Group, self string, spares int, now time.Tim
 	g.busy, g.look.Other = c.busy, !c.first
 	switch g.basis {
 	case byGauge:
-		r = g.raise(group, c, spares)
+		r = g.raise(group, c, spares, now)
 	case byWaits:
 		r = g.estimate(group, c)
 	default:
@@ -249,18 +251,13 @@ func (g *Growth) Decide(group fleet.Group, self string, spares int, now time.Tim
 	return r
 }
 
-// raise goes by the queue's length. Where this instance had slots free when the
-// jobs came, others probably had some, too, and have taken of the queue since:
-// half of it, for they poll in any order.
-func (g *Growth) raise(group fleet.Group, c census, spares int) Raise {
-	elsewhere := (c.busy - 1) * g.before / 2
-	waiting := max(g.queue.Jobs-elsewhere, 0)
-	if waiting > 0 {
-		waiting += spares
-	}
-	r := raiseTo(group, c, g.last.Slots(), waiting)
-	if elsewhere > 0 {
-		r.Reasons = append(r.Reasons, fleet.Reason(fmt.Sprintf("%d jobs waited; %d slots were free here before, and probably elsewhere", g.queue.Jobs, g.before)))
+// raise goes by the queue's length, less what finds a place in a large fleet as it is.
+func (g *Growth) raise(group fleet.Group, c census, spares int, now time.Time) Raise {
+	waiting := g.unplaced(c, g.queue.Jobs, now)
+	g.left = g.queue.Jobs - waiting
+	r := raiseBeside(group, c, g.last.Slots(), waiting, spares)
+	if g.left > 0 {
+		r.Reasons = append(r.Reasons, sayPlaced(g.queue.Jobs, g.left))
 	}
 	return r
 }
@@ -278,7 +275,8 @@ func (g *Growth) estimate(group fleet.Group, c census) Raise {
 }
 
 // findOut raises by one where nobody knows whether jobs wait: the new instance
-// takes them, and its gauge tells how many more there are. One instance of a
+// takes them, and its gauge tells how many more there are. Where jobs were left to
+// find a place, and none was taken since, it raises for those. One instance of a
 // fleet does so, the first by id: where that one has a slot free it would be
 // given what waits, so nothing does, and the others need not find out. They do
 // when nothing has been heard for long: the first may be ill.
@@ -288,7 +286,16 @@ func (g *Growth) findOut(group fleet.Group, c census, now time.Time) Raise {
 		return Raise{Desired: group.Desired, Reasons: []fleet.Reason{"full without news of the queue", "another instance finds out whether jobs wait"}}
 	}
 	r := step(group, c, g.gauge)
+	if r.Needed && g.left > 0 {
+		r = raiseTo(group, c, g.last.Slots(), g.left)
+		r.Reasons = append(r.Reasons, "those were to find a place, and no job has ended here since")
+		g.left = 0
+	}
 	g.news = now
-	g.wait = min(max(2*g.wait, againFirst), blindMost)
+	most := blindMost
+	if c.pending > 0 && !r.Needed { // the newcomer will tell more within a launch: ask again soon
+		most = max(g.set.BlindAfter, againMost)
+	}
+	g.wait = min(max(2*g.wait, againFirst), most)
 	return r
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,7 +76,7 @@ func TestGrowthOwes(t *testing.T) {
 		want int // what desired is raised to, of one that is busy
 	}{
 		"nothing new":         {two(50, 2, 21), 1 + 5}, // whose gauge is how old nobody knew: the shorter
-		"a job meanwhile":     {two(50, 3, 81), 1 + 20},
+		"a job meanwhile":     {two(50, 3, 61), 1 + 15},
 		"of the other queue":  {func() fleet.Observation { o := two(41, 2, 21); o.Runners[1].JobsTotal++; return o }(), 1 + 10},
 		"none waits any more": {two(50, 3, 1), 0},
 	} {
@@ -119,18 +120,201 @@ func TestGrowthRaises(t *testing.T) {
 	if r.Desired != 1+3 || !r.Needed { // nine wait, four slots each
 		t.Errorf("from one: %+v", r)
 	}
-	// Three are busy, and had three slots free each before: this one sees 13 waiting,
-	// and takes it that the two others have three each in mind or half of that.
+	// Nine are busy, and had three slots free each before: this one sees 13 waiting, and
+	// takes it that four others have three each in mind, or half of that.
+	nine := slices.Repeat([]string{"busy"}, 9)
+	g = scaling.NewGrowth(growthSettings)
+	r = grown(t, &g, group(0, 99, 9, nine...), "i-0", 0, page(1, 1, 1), page(4, 4, 14))
+	if r.Desired != 9+2 || len(r.Reasons) < 3 { // 13 − 4×3/2 = 7
+		t.Errorf("others had slots free: %+v", r)
+	}
+	// Of a few nobody knows that.
 	g = scaling.NewGrowth(growthSettings)
 	r = grown(t, &g, group(0, 99, 3, "busy", "busy", "busy"), "i-0", 0, page(1, 1, 1), page(4, 4, 14))
-	if r.Desired != 3+3 || len(r.Reasons) < 3 { // 13 − 2×3/2 = 10
-		t.Errorf("others had slots free: %+v", r)
+	if r.Desired != 3+4 {
+		t.Errorf("of a few instances: %+v", r)
 	}
 	// The same in the midst of a backlog: nobody had a slot free.
 	g = scaling.NewGrowth(growthSettings)
 	r = grown(t, &g, group(0, 99, 3, "busy", "busy", "busy"), "i-0", 0, page(4, 4, 1), page(4, 5, 14))
 	if r.Desired != 3+4 {
 		t.Errorf("in a backlog: %+v", r)
+	}
+}
+
+// ended adds what the histogram of durations shows.
+func ended(o fleet.Observation, jobs uint64, seconds float64) fleet.Observation {
+	o.Runners = slices.Clone(o.Runners)
+	o.Runners[0].JobsEnded, o.Runners[0].JobSeconds = jobs, seconds
+	return o
+}
+
+// TestGrowthOfALargeFleet: what finds a place in slots that are free or become so gets
+// no instance of its own, but for the first twenty.
+func TestGrowthOfALargeFleet(t *testing.T) {
+	for name, c := range map[string]struct {
+		busy, pending int
+		at            int // seconds, full from 0 on
+		page          fleet.Observation
+		first         fleet.Observation
+		want          int
+	}{
+		"from one, nothing seen": {1, 0, 0, page(4, 4, 401), page(0, 0, 0), 1 + 100},
+		// Others are on their way and will tell. By ten minutes for a job a quarter of the
+		// slots soon end one: (400 − 0.25×4) / 1.25 = 319.2, 80 instances.
+		"nothing seen, others will tell": {1, 1, 0, page(4, 4, 401), page(0, 0, 0), 1 + 80},
+		// 76 fill nineteen more; another four get no instance yet.
+		"twenty get all":     {1, 1, 0, page(4, 4, 77), page(0, 0, 0), 20},
+		"but not twenty-one": {1, 1, 0, page(4, 4, 81), page(0, 0, 0), 20},
+		"nineteen and one":   {19, 0, 0, page(4, 8, 5), page(4, 7, 1), 20},
+		// One of 40 s has ended: 1 in 640 s, 0.234. (400 − 0.9) / 1.234 = 323.3.
+		"a short job has ended": {1, 0, 0, ended(page(4, 5, 401), 1, 40), page(0, 0, 0), 1 + 81},
+		// Eighty of five minutes: 80 in 24,600 s, 0.488; (100 − 0.488×160) / 1.488 = 14.8.
+		"jobs of five minutes":    {40, 0, 0, ended(page(4, 84, 101), 80, 24000), page(4, 83, 1), 40 + 4},
+		"they make place for all": {40, 0, 0, ended(page(4, 84, 41), 80, 24000), page(4, 83, 1), 40},
+		// But one alone in the ten minutes since: at most 2 in 2,400 s, 0.125; 80 / 1.125 = 71.1.
+		"and now they are longer": {40, 0, 600, ended(page(4, 84, 101), 80, 24000), page(4, 83, 1), 40 + 18},
+		"jobs that do not end":    {40, 0, 1800, page(4, 5, 101), page(4, 4, 1), 40 + 25},
+		// Two of four slots were free: 78 on the others, too.
+		"slots were free": {40, 0, 0, page(4, 9, 71), page(2, 7, 1), 40},
+	} {
+		g := scaling.NewGrowth(growthSettings)
+		g.Read(c.first, at(0))
+		if c.at > 0 {
+			g.Read(c.first, at(c.at-3))
+		}
+		urge := g.Read(c.page, at(c.at))
+		if urge != scaling.LookNow {
+			t.Errorf("%s: %q", name, urge)
+			continue
+		}
+		states := append(slices.Repeat([]string{"busy"}, c.busy), slices.Repeat([]string{"pending"}, c.pending)...)
+		if r := g.Decide(group(0, 999, len(states), states...), "i-0", 0, at(c.at)); r.Desired != c.want {
+			t.Errorf("%s: raised to %d, want %d: %q", name, r.Desired, c.want, r.Reasons)
+		}
+	}
+}
+
+// TestNoPlaceAfterAll: jobs that were left to find a place and did not, for nothing
+// ended, are raised for at once when the first of the fleet finds out.
+func TestNoPlaceAfterAll(t *testing.T) {
+	g := scaling.NewGrowth(growthSettings)
+	g.Read(page(4, 4, 1), at(0))
+	fleet40 := group(0, 999, 40, slices.Repeat([]string{"busy"}, 40)...)
+	told := ended(page(4, 5, 13), 40, 12000)
+	if r := grown(t, &g, fleet40, "i-0", 0, told); r.Needed || len(r.Reasons) < 3 {
+		t.Fatalf("twelve find a place among 160: %+v", r)
+	}
+	if r := grown(t, &g, fleet40, "i-0", 60, told); r.Desired != 40+3 {
+		t.Errorf("they did not: %+v", r)
+	}
+	if u := g.Read(page(4, 6, 1), at(63)); u != scaling.Rest {
+		t.Errorf("the last of them was taken: %q", u)
+	}
+	if r := grown(t, &g, fleet40, "i-0", 63+240, page(4, 6, 1)); r.Desired != 40+1 {
+		t.Errorf("without news again, one step: %+v", r)
+	}
+}
+
+// TestFewAreLeftWhenFewWait: jobs that were left to find a place and have found one are
+// not raised for later.
+func TestFewAreLeftWhenFewWait(t *testing.T) {
+	g := scaling.NewGrowth(growthSettings)
+	g.Read(page(4, 4, 1), at(0))
+	fleet40 := group(0, 999, 40, slices.Repeat([]string{"busy"}, 40)...)
+	if r := grown(t, &g, fleet40, "i-0", 0, ended(page(4, 5, 13), 40, 12000)); r.Needed {
+		t.Fatalf("twelve find a place among 160: %+v", r)
+	}
+	g.Read(ended(page(4, 6, 2), 41, 12300), at(30)) // one waits still
+	if r := grown(t, &g, fleet40, "i-0", 90, ended(page(4, 6, 2), 41, 12300)); r.Desired != 40+1 {
+		t.Errorf("one is left: %+v", r)
+	}
+}
+
+// TestWhoIsOnTheWayWillTell: one that finds out asks again as soon as before while
+// another is on its way, and later and later where its steps found nothing.
+func TestWhoIsOnTheWayWillTell(t *testing.T) {
+	g := scaling.NewGrowth(growthSettings)
+	g.Read(page(4, 4, 1), at(0))
+	coming := group(0, 99, 2, "busy", "pending")
+	for now := 60; now <= 300; now += 60 { // a minute each
+		if r := grown(t, &g, coming, "i-0", now, page(4, 4, 1)); r.Needed {
+			t.Errorf("after %d s: %+v", now, r)
+		}
+	}
+	if r := grown(t, &g, group(0, 99, 1, "busy"), "i-0", 360, page(4, 4, 1)); r.Desired != 2 {
+		t.Errorf("it came, was not needed, and went: %+v", r)
+	}
+	if u := g.Read(page(4, 4, 1), at(420)); u != scaling.Rest {
+		t.Errorf("a minute after a step: %q", u)
+	}
+}
+
+// TestFewInTheQueueOfManyAreNoNews: what jobs that end make place for within three
+// seconds is not worth a look; more than that is.
+func TestFewInTheQueueOfManyAreNoNews(t *testing.T) {
+	for queue, want := range map[int]scaling.Urge{9: scaling.Rest, 60: scaling.LookNow} {
+		g := scaling.NewGrowth(growthSettings)
+		g.Read(page(4, 4, 1), at(0))
+		g.Read(page(4, 5, 2), at(3)) // one waits: worth a look in a fleet of unknown size
+		g.Decide(group(0, 999, 100, slices.Repeat([]string{"busy"}, 100)...), "i-0", 0, at(3))
+		// Four a minute here, 400 in all, 20 in three seconds.
+		if u := g.Read(page(4, 9, queue+1), at(63)); u != want {
+			t.Errorf("%d wait: %q, want %q", queue, u, want)
+		}
+	}
+}
+
+// TestTheOthersWaitLonger: one that is not the first by id finds out after eight minutes
+// without news alone, also in its next spell.
+func TestTheOthersWaitLonger(t *testing.T) {
+	g := scaling.NewGrowth(growthSettings)
+	g.Read(page(4, 4, 1), at(0))
+	two := group(0, 99, 2, "busy", "busy")
+	if r := grown(t, &g, two, "i-1", 60, page(4, 4, 1)); r.Needed {
+		t.Fatalf("not the first: %+v", r)
+	}
+	g.Read(page(3, 4, 1), at(70))
+	g.Read(page(4, 5, 1), at(73))
+	if u := g.Read(page(4, 5, 1), at(73+7*60)); u != scaling.Rest {
+		t.Errorf("seven minutes in the next spell: %q", u)
+	}
+	if r := grown(t, &g, two, "i-1", 73+8*60, page(4, 5, 1)); !r.Needed {
+		t.Errorf("eight minutes: %+v", r)
+	}
+}
+
+// TestFindingOutHasAFloor: whatever blind_after is, one that waits for another that is on
+// its way does not look at every reading.
+func TestFindingOutHasAFloor(t *testing.T) {
+	for _, blind := range []time.Duration{0, 10 * time.Second, time.Minute} {
+		g := scaling.NewGrowth(scaling.GrowthSettings{BlindAfter: blind})
+		looks := 0
+		for s := 0; s < 600; s += 3 {
+			if g.Read(page(4, 4, 1), at(s)) == scaling.LookNow {
+				g.Decide(group(0, 99, 2, "busy", "pending"), "i-0", 0, at(s))
+				looks++
+			}
+		}
+		if looks > 13 {
+			t.Errorf("blind_after %s: %d looks in ten minutes", blind, looks)
+		}
+	}
+}
+
+// TestSparesAreRaisedForWithTheQueue: what is to stand ready comes on top.
+func TestSparesAreRaisedForWithTheQueue(t *testing.T) {
+	g := scaling.NewGrowth(growthSettings)
+	g.Read(page(4, 4, 1), at(0))
+	if u := g.Read(page(4, 5, 9), at(3)); u != scaling.LookNow {
+		t.Fatalf("eight wait: %q", u)
+	}
+	r := g.Decide(group(0, 99, 1, "busy"), "i-0", 6, at(3))
+	if r.Desired != 1+4 { // 14, four each
+		t.Errorf("eight wait, six are to stand ready: %+v", r)
+	}
+	if !strings.Contains(string(r.Reasons[0]), "8 jobs wait and 6 slots are to stand ready") {
+		t.Errorf("it says %q", r.Reasons)
 	}
 }
 
@@ -279,11 +463,16 @@ func TestGrowthProperties(t *testing.T) {
 		for i := range 1 + r.IntN(8) {
 			g.Instances = append(g.Instances, instance(fmt.Sprintf("i-%d", i), states[r.IntN(len(states))], string(rune('a'+r.IntN(3))), fmt.Sprint(r.IntN(3))))
 		}
-		before, queue := r.IntN(5), r.IntN(40)
+		for i := range r.IntN(2) * r.IntN(60) {
+			g.Instances = append(g.Instances, instance(fmt.Sprintf("i-1%d", i), "busy", "a", "1"))
+			g.Desired, g.Max = g.Desired+1, g.Max+1
+		}
+		before, queue := r.IntN(5), r.IntN(400)
+		took, seconds := uint64(r.IntN(100)), r.Float64()*1e5 //nolint:gosec // small
 		decide := func(queue int, g fleet.Group) scaling.Raise {
 			x := scaling.NewGrowth(growthSettings)
 			x.Read(page(before, 10, 1), at(0))
-			if x.Read(page(4, 20, queue+1), at(3)) != scaling.LookNow {
+			if x.Read(ended(page(4, 20, queue+1), took, seconds), at(3)) != scaling.LookNow {
 				return scaling.Raise{Desired: g.Desired}
 			}
 			return x.Decide(g, "i-0", 0, at(3))

@@ -12,27 +12,27 @@ type PatienceSettings struct {
 }
 
 // Patience is how long an idle instance stays: fixed, or learned from its own gaps
-// between jobs so far. The zero value has learned nothing.
+// between jobs so far: how long it was without any. The zero value has learned nothing.
 type Patience struct {
 	gaps [gapsKept]time.Duration
 	n    int
 }
 
 // gapsFactor is for how many of its gaps one that learns stays.
-const gapsFactor = 2
+const gapsFactor = 4
 
 // gapsKept is from how many gaps it learns: few, for an instance lives for hours
 // and its mornings do not tell of its evenings.
 const gapsKept = 8
 
-// Took takes in that jobs were taken, and how long it was since the last ones.
+// Took takes in that jobs were taken, and for how long there had been none.
 func (p *Patience) Took(gap time.Duration) {
 	p.gaps[p.n%gapsKept] = gap
 	p.n++
 }
 
 // For is how long to stay before looking whether to leave, never less than the
-// fixed time. One that learns stays for twice its mean gap of late, where that is
+// fixed time. One that learns stays for four times its mean gap of late, where that is
 // longer.
 func (p *Patience) For(set PatienceSettings) time.Duration {
 	if set.Most <= set.Idle || p.n == 0 {
@@ -60,9 +60,22 @@ func Pace(idle, slow, quick time.Duration) time.Duration {
 	return slow
 }
 
-// OutOfTurn is after how many looks an instance goes before its turn: those
-// before it do not go, for whatever reason of theirs.
-const OutOfTurn = 6
+// outOfTurn and outOfTurnBySpares are after how many looks an instance goes before its
+// turn: those before it do not go, for whatever reason of theirs. Spares do not: they
+// have been told to stay, and look no more.
+const (
+	outOfTurn         = 6
+	outOfTurnBySpares = 2
+)
+
+// OnTerms are the terms of an instance that has looked so often, where so many idle ones
+// are to stay.
+func OnTerms(looks, spare int, release bool) Terms {
+	if spare == 0 {
+		return Terms{InTurn: looks < outOfTurn}
+	}
+	return Terms{InTurn: looks < outOfTurnBySpares, Spare: spare, Release: release, Widen: max(0, looks-outOfTurnBySpares)}
+}
 
 const (
 	lookFirst = 30 * time.Second

@@ -46,7 +46,7 @@ func TestPatience(t *testing.T) {
 	if got := p.For(fixed); got != 3*time.Minute {
 		t.Errorf("one that does not learn: %s", got)
 	}
-	if got := p.For(learning); got != 8*time.Minute {
+	if got := p.For(learning); got != 16*time.Minute {
 		t.Errorf("a job every four minutes: %s", got)
 	}
 	for range 20 {

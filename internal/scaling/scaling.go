@@ -94,11 +94,34 @@ func RaiseTo(g fleet.Group, self string, slots, waiting int) Raise {
 	return raiseTo(g, take(g, self), slots, waiting)
 }
 
+// raiseBeside is raiseTo with slots that are to stand ready beside those that the
+// waiting jobs take. For those alone a desired capacity that was lowered stays.
+func raiseBeside(g fleet.Group, c census, slots, waiting, spares int) Raise {
+	if spares == 0 || waiting == 0 && c.lowered(g) {
+		return raiseTo(g, c, slots, waiting)
+	}
+	r := raiseTo(g, c, slots, waiting+spares)
+	r.Reasons[0] = fleet.Reason(fmt.Sprintf("%d jobs wait and %d slots are to stand ready, %d slots per instance", waiting, spares, slots))
+	return r
+}
+
 func raiseTo(g fleet.Group, c census, slots, waiting int) Raise {
-	target := c.busy + (waiting+max(slots, 1)-1)/max(slots, 1)
+	target := c.busy + instancesFor(waiting, max(slots, 1))
 	return clamp(g, target,
 		fleet.Reason(fmt.Sprintf("%d jobs wait, %d slots per instance", waiting, slots)),
 		fleet.Reason(fmt.Sprintf("%d of %d in service are busy, desired %d", c.busy, c.busy+c.idle, g.Desired)))
+}
+
+// HoldReady decides for how many instances beyond the busy ones desired is to stand,
+// so that so many slots are free. self is empty where the instance that asks is idle.
+func HoldReady(g fleet.Group, self string, slots, spares int) Raise {
+	c := take(g, self)
+	if c.lowered(g) {
+		return Raise{Desired: g.Desired, Reasons: []fleet.Reason{"desired was lowered below the number of instances: it stays until jobs are seen to wait"}}
+	}
+	return clamp(g, c.busy+instancesFor(spares, max(slots, 1)),
+		fleet.Reason(fmt.Sprintf("%d slots are to stand ready, %d per instance", spares, slots)),
+		fleet.Reason(fmt.Sprintf("%d of %d in service are busy, %d pending, desired %d", c.busy, c.busy+c.idle, c.pending, g.Desired)))
 }
 
 // Bears is how many waiting jobs a group with this desired capacity provides for:
@@ -153,6 +176,9 @@ type census struct {
 	first               bool // of the busy ones none comes before self by id
 }
 
+// lowered tells whether somebody wants fewer than there are.
+func (c census) lowered(g fleet.Group) bool { return g.Desired < c.busy+c.idle+c.pending }
+
 // take counts in one pass, without looking at most ids: a fleet of thousands is
 // counted often.
 func take(g fleet.Group, self string) census {
@@ -183,8 +209,8 @@ const (
 	Go Verdict = "go"
 	// Wait: others go first; look again later.
 	Wait Verdict = "wait"
-	// Stay: the minimum needs this instance; nothing to look at until it has
-	// run another job.
+	// Stay: the minimum, or the spares that are to be idle, need this instance;
+	// nothing to look at until it has run another job, or fewer spares are wanted.
 	Stay Verdict = "stay"
 	// Yield: the group itself wants fewer than it has. Clear the protection and
 	// let it choose: leaving with decrement would lower desired once more.
@@ -211,6 +237,10 @@ type Terms struct {
 	InTurn bool // only when it is its turn
 	// Spare is how many idle instances are to stay: a place for what comes next.
 	Spare int
+	// Release lets those go, too, while no instance of the group is busy.
+	Release bool
+	// Widen is how many more of those out of turn may go than there is room for.
+	Widen int
 }
 
 // MayLeaveWith is MayLeave on terms.
@@ -232,13 +262,21 @@ func MayLeaveWith(g fleet.Group, self string, t Terms) Leave {
 	if room <= 0 {
 		return Leave{Verdict: Stay, Reasons: []fleet.Reason{seen, "desired is at the minimum"}}
 	}
-	if spare := min(t.Spare, g.Max-busy); spare > 0 {
+	held := false // by the spares, not by the minimum
+	if spare := min(t.Spare, g.Max-busy); spare > 0 && (busy > 0 || !t.Release) {
+		held = g.Desired-busy-spare < room
 		room = min(room, g.Desired-busy-spare)
 		seen += fleet.Reason(fmt.Sprintf(", %d are to stay idle", spare))
 	}
 	rank := rankOf(g, me)
-	if (t.InTurn || room <= 0) && rank >= room {
-		return Leave{Verdict: Wait, Rank: rank, Reasons: []fleet.Reason{seen, fleet.Reason(fmt.Sprintf("%d idle instances go first, %d may go", rank, room))}}
+	// Of those that wait beside spares, which have been told to stay and do not go in their
+	// turn, only the last may go, one more of them with each look: else all would at once.
+	last := !held || idle-1-rank < room+t.Widen
+	if (t.InTurn || room <= 0 || !last) && rank >= room {
+		if room <= 0 && !t.Release { // of the minimum there is room
+			return Leave{Verdict: Stay, Rank: rank, Reasons: []fleet.Reason{seen, "none is idle beyond those"}}
+		}
+		return Leave{Verdict: Wait, Rank: rank, Reasons: []fleet.Reason{seen, fleet.Reason(fmt.Sprintf("%d idle instances go first, %d may go", rank, max(0, room)))}}
 	}
 	return Leave{Verdict: Go, Rank: rank, Reasons: []fleet.Reason{seen}}
 }

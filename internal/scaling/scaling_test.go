@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/scaling"
@@ -165,6 +166,116 @@ func TestMayLeave(t *testing.T) {
 	g.Weighted = true
 	if got := scaling.MayLeave(g, "i-0", true); got.Verdict != scaling.Stay {
 		t.Errorf("weighted: %+v", got)
+	}
+}
+
+// TestSpares: as many idle instances stay as are to stand ready, and are told so once;
+// where they are released they go, unless one of the group is busy.
+func TestSpares(t *testing.T) {
+	two := scaling.Terms{InTurn: true, Spare: 2}
+	released := scaling.Terms{InTurn: true, Spare: 2, Release: true}
+	for _, c := range []struct {
+		name string
+		g    fleet.Group
+		self string
+		t    scaling.Terms
+		want scaling.Verdict
+	}{
+		{"no more than those", group(0, 9, 2, "idle", "idle"), "i-0", two, scaling.Stay},
+		{"one more, the first", group(0, 9, 3, "idle", "idle", "idle"), "i-0", two, scaling.Go},
+		{"one more, not the first", group(0, 9, 3, "idle", "idle", "idle"), "i-1", two, scaling.Wait},
+		{"one on its way is one", group(0, 9, 3, "idle", "idle", "pending"), "i-0", two, scaling.Go},
+		{"busy ones are none", group(0, 9, 3, "idle", "idle", "busy"), "i-0", two, scaling.Stay},
+		{"the maximum leaves room for one", group(0, 3, 4, "idle", "idle", "busy", "busy"), "i-0", two, scaling.Go},
+		{"released", group(0, 9, 2, "idle", "idle"), "i-0", released, scaling.Go},
+		{"released, one is busy", group(0, 9, 3, "idle", "idle", "busy"), "i-0", released, scaling.Wait},
+		{"released, at the minimum", group(2, 9, 2, "idle", "idle"), "i-0", released, scaling.Stay},
+	} {
+		if got := scaling.MayLeaveWith(c.g, c.self, c.t); got.Verdict != c.want {
+			t.Errorf("%s: %+v", c.name, got)
+		}
+	}
+	for _, c := range []struct {
+		g      fleet.Group
+		self   string
+		spares int
+		want   int
+	}{
+		{group(0, 9, 1, "busy"), "i-0", 4, 2},
+		{group(0, 9, 1, "busy"), "i-0", 5, 3},
+		{group(0, 9, 1, "idle"), "", 4, 1},
+		{group(0, 9, 2, "busy", "pending"), "i-0", 4, 2},
+		{group(0, 9, 0), "", 4, 1},
+		{group(0, 2, 2, "busy", "busy"), "i-0", 4, 2},
+		{group(0, 9, 5, "busy"), "i-0", 4, 5},
+	} {
+		if got := scaling.HoldReady(c.g, c.self, 4, c.spares); got.Desired != c.want || got.Needed != (c.want > c.g.Desired) {
+			t.Errorf("%d slots beside %+v: %+v, want %d", c.spares, c.g, got, c.want)
+		}
+	}
+	for looks, want := range map[[2]int]scaling.Terms{
+		{5, 0}: {InTurn: true}, {6, 0}: {}, {1, 4}: {InTurn: true, Spare: 4}, {2, 4}: {Spare: 4}, {5, 4}: {Spare: 4, Widen: 3},
+	} {
+		if got := scaling.OnTerms(looks[0], looks[1], false); got != want {
+			t.Errorf("after %d looks with %d spares: %+v", looks[0], looks[1], got)
+		}
+	}
+}
+
+// TestSparesBelowTheMinimum: where the minimum holds more than the spares do, out of turn
+// is out of turn.
+func TestSparesBelowTheMinimum(t *testing.T) {
+	g := group(16, 25, 17, slices.Repeat([]string{"idle"}, 17)...)
+	if got := scaling.MayLeaveWith(g, "i-9", scaling.OnTerms(2, 2, false)); got.Verdict != scaling.Go {
+		t.Errorf("one beyond the minimum, whose others are quiet: %+v", got)
+	}
+}
+
+// TestSparesDoNotUndoWhatWasLowered: who lowers desired below the number of instances
+// means it, until jobs wait.
+func TestSparesDoNotUndoWhatWasLowered(t *testing.T) {
+	lowered := group(0, 9, 0, "busy", "busy")
+	if r := scaling.HoldReady(lowered, "i-0", 4, 4); r.Needed {
+		t.Errorf("spares alone: %+v", r)
+	}
+	for queue, want := range map[int]int{1: 0, 5: 4} { // four wait: one instance, and one for the spares
+		g := scaling.NewGrowth(scaling.GrowthSettings{BlindAfter: time.Minute})
+		g.Read(page(4, 4, 1), at(0))
+		desired := lowered.Desired
+		if g.Read(page(4, 5, queue), at(3)) == scaling.LookNow {
+			desired = g.Decide(lowered, "i-0", 4, at(3)).Desired
+		}
+		if desired != want {
+			t.Errorf("%d wait: %d, want %d", queue-1, desired, want)
+		}
+	}
+}
+
+// TestOutOfTurnSpares: of those that wait beside spares, and look at the same listing, no
+// more go than there is room for, and with every look one more.
+func TestOutOfTurnSpares(t *testing.T) {
+	const seed = 9
+	r := rand.New(rand.NewPCG(seed, 0))
+	for n := range 5000 {
+		spare := 1 + r.IntN(4)
+		idle := spare + r.IntN(6)
+		g := group(0, 99, idle, slices.Repeat([]string{"idle"}, idle)...)
+		for range r.IntN(4) {
+			g.Instances = append(g.Instances, instance(fmt.Sprintf("i-b%d", len(g.Instances)), "busy", "a", "1"))
+			g.Desired++
+		}
+		quiet := r.Perm(idle)[:spare] // which were told to stay, whatever their rank
+		for looks := 2; looks < 2+spare+1; looks++ {
+			goes := 0
+			for i := range idle {
+				if !slices.Contains(quiet, i) && scaling.MayLeaveWith(g, fmt.Sprintf("i-%d", i), scaling.OnTerms(looks, spare, false)).Verdict == scaling.Go {
+					goes++
+				}
+			}
+			if room := idle - spare; goes > room || looks == 2+spare && goes < room {
+				t.Fatalf("seed %d, group %d: %d of %d idle go after %d looks, %d are to stay: %v", seed, n, goes, idle, looks, spare, quiet)
+			}
+		}
 	}
 }
 

@@ -16,6 +16,32 @@ type Spares struct {
 	Slots   int
 }
 
+// ParseSpares reads a policy: how many slots, and the period in cron's words; without
+// one it is always so. "6 * 8-18 * * mon-fri" are six in working hours.
+func ParseSpares(text string, zone *time.Location) (Spares, error) {
+	words := strings.Fields(text)
+	count, period := "", ""
+	if len(words) > 0 {
+		count, period = words[0], strings.Join(words[1:], " ")
+	}
+	n, err := strconv.Atoi(count)
+	if err != nil || n < 0 || n > MostSpares {
+		return Spares{}, fmt.Errorf("%q: it begins with a number of slots, from 0 to %d", text, MostSpares)
+	}
+	s := Spares{Zone: zone, Slots: n}
+	if period != "" {
+		p, err := ParsePeriod(period)
+		if err != nil {
+			return Spares{}, err
+		}
+		s.Periods = []Period{p}
+	}
+	return s, nil
+}
+
+// MostSpares is far more than any fleet has slots.
+const MostSpares = 1_000_000
+
 // Schedule is a list of policies of which the last that matches wins, as with
 // GitLab's autoscaler.
 type Schedule []Spares

@@ -90,6 +90,24 @@ func TestScheduleLastWins(t *testing.T) {
 	}
 }
 
+func TestParseSpares(t *testing.T) {
+	noon := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	for text, want := range map[string]int{"6": 6, " 0 ": 0, "6\t* 12 * * *": 6, "12 * 12 * * *": 12, "12 * 13 * * *": 0} {
+		s, err := scaling.ParseSpares(text, time.UTC)
+		if got := (scaling.Schedule{s}).At(noon); err != nil || got != want {
+			t.Errorf("%q: %d, %v, want %d", text, got, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		"": "number of slots", "-1": "number of slots", "* 8 * * *": "number of slots", "1000001": "number of slots", "6x": "number of slots",
+		"6 * 8": "2 fields", "6 * 25 * * *": "hour",
+	} {
+		if _, err := scaling.ParseSpares(text, time.UTC); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
 func FuzzParsePeriod(f *testing.F) {
 	f.Add("* 8-18 * * mon-fri")
 	f.Add("*/15 1,2 1-31/2 jan-dec 7")

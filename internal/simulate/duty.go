@@ -25,7 +25,7 @@ type view struct {
 	target    world.State // as its metadata tell
 	spot      bool
 	advised   bool // EC2 advises to go, or announces an end, and the operator has it followed
-	room      bool // desired is above the minimum
+	room      bool // desired is above the minimum and what is to stand ready
 	over      bool // and below the number of members, as while one replaces another
 }
 
@@ -174,16 +174,20 @@ func owesLeaving(l *loop, i *instance, v view) bool {
 // lookAtDuties counts the minutes in which each instance owed something.
 func (l *loop) lookAtDuties() {
 	g := l.world.Groups(l.now, groupName)[0]
-	members := 0
+	members, busy := 0, 0
 	for _, m := range g.Instances {
 		switch m.State {
 		case world.Pending, world.PendingWait, world.PendingProceed, world.InService:
 			members++
 		}
+		if m.Protected && m.State == world.InService {
+			busy++
+		}
 	}
+	l.lookAtSpares(g, members, busy)
 	for _, m := range g.Instances {
 		i := l.byID[m.ID]
-		v := view{state: m.State, protected: m.Protected, room: g.Desired > g.Min, over: g.Desired < members}
+		v := view{state: m.State, protected: m.Protected, room: g.Desired > max(g.Min, busy+l.sparesAt(l.now)), over: g.Desired < members}
 		if d, ok := l.world.Metadata(l.now, m.ID); ok {
 			v.target, v.spot, v.advised = d.Target, d.Spot != nil, l.advised(d)
 		}
@@ -195,6 +199,24 @@ func (l *loop) lookAtDuties() {
 				l.lookAtDutiesOf(i, view{target: d.Target, spot: d.Spot != nil})
 			}
 		}
+	}
+}
+
+// sparesWithin is within what time somebody goes to work who has the spares looked
+// after, in a fleet of which a few are at work.
+const sparesWithin = 10 * time.Minute
+
+// lookAtSpares: spares that are wanted, and that nobody brings the group to. A desired
+// capacity that was lowered stays.
+func (l *loop) lookAtSpares(g world.GroupView, members, busy int) {
+	want := min(g.Max, busy+l.sparesAt(l.now))
+	if l.sparesAt(l.now) == 0 || busy < 3 || g.Desired >= want || g.Desired < members || l.troubled() {
+		l.spareless = 0
+		return
+	}
+	if l.spareless += lookPeriod; l.spareless > sparesWithin {
+		l.breaks("target", "desired is %d for %s: %d are busy, and %d more are to stand ready, of at most %d", g.Desired, l.spareless, busy, l.sparesAt(l.now), g.Max)
+		l.spareless = 0
 	}
 }
 

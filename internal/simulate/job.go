@@ -93,6 +93,8 @@ func (j *job) done(interrupted bool) {
 		r.jobs = slices.Delete(r.jobs, n, n+1)
 	}
 	j.s.running--
+	j.s.ended++
+	j.s.took += (l.at - j.got).Seconds()
 	if len(r.jobs) == 0 {
 		r.idle()
 	}

@@ -89,7 +89,7 @@ func (l *loop) lookAtInstances() {
 // deafAfterRefusals: for an hour after GitLab's refusals a deaf runner looks like one
 // that waits as it should.
 func (i *instance) deafAfterRefusals() bool {
-	return i.l.tokenEver && i.runner.deaf != nil && i.l.at-i.trulyAt < 2*time.Hour
+	return i.l.tokenEver && i.runner.deaf != nil && i.l.at-max(i.trulyAt, i.l.calmAt) < 2*time.Hour
 }
 
 // turnPause is what one instance that is replaced may cost the next: ten minutes, and
@@ -305,9 +305,10 @@ func (i *instance) couldLook() bool {
 	return true
 }
 
-// gitlabHurt tells whether GitLab was not to be had in the instance's last minutes.
+// gitlabHurt tells whether GitLab was not to be had in the instance's last minutes, or
+// its clock said that there were none.
 func (i *instance) gitlabHurt() bool {
-	return i.hurtSince(i.diedAt-10*time.Minute, GitLabAway, GitLabSlow) > 0
+	return i.jumpedAhead() || i.hurtSince(i.diedAt-10*time.Minute, GitLabAway, GitLabSlow) > 0
 }
 
 // judgeJobs holds GitLab's records against what the loop saw.

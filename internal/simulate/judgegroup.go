@@ -23,14 +23,22 @@ func newsOfQueue(before, now fleet.Observation) bool {
 	return false
 }
 
+// largeFleet is up to how many instances a fleet gets all that its queue asks for.
+// Beyond, some of the queue may be left to jobs that end; that none of it waits for
+// long is judged by the queue itself.
+const largeFleet = 20
+
 // wants is what the group needs by what this process has read, where that tells
 // it; 0 where desired is to stay. above: the maximum forbids some of that.
 func (p *process) wants() (desired int, above bool) {
 	g := p.listed
-	if !p.fresh || g.Weighted || p.obs.Free() > 0 {
+	if !p.fresh || g.Weighted || p.obs.Free() > 0 || p.before.Free() > 0 { // slots were free here, and may be elsewhere
 		return 0, false
 	}
-	busy, _, _ := p.counts()
+	busy, idle, pending := p.counts()
+	if p.in.l.sparesAt(p.clock()) > 0 && g.Desired < busy+idle+pending { // it may have looked for the spares alone, which do not undo that
+		return 0, false
+	}
 	queue := 0
 	for n, r := range p.obs.Runners {
 		if r.JobsTotal > p.before.Runners[n].JobsTotal {
@@ -38,7 +46,7 @@ func (p *process) wants() (desired int, above bool) {
 		}
 	}
 	slots := max(1, p.obs.Slots())
-	want := busy + (queue+slots-1)/slots
+	want := min(busy+(queue+slots-1)/slots, max(busy, largeFleet))
 	if above = want > g.Max; min(g.Max, want) > g.Desired {
 		return min(g.Max, want), above
 	}
@@ -74,7 +82,7 @@ func (l *loop) raises(p *process, a life.SetDesired) error {
 		queue = max(queue, r.QueueSize-1)
 	}
 	slots := max(1, p.obs.Slots())
-	most := max(g.Desired, min(g.Max, busy+(queue+slots-1)/slots))
+	most := max(g.Desired, min(g.Max, busy+(queue+slots-1)/slots+p.in.l.sparesAt(p.clock())))
 	if idle == 0 && pending == 0 && g.Desired == busy {
 		most = max(most, g.Desired+1)
 	}
@@ -98,6 +106,18 @@ func (l *loop) protects(p *process, a life.SetProtection) error {
 	err := p.through(func() error { return l.world.Protect(l.now, a.Group, a.Protected, a.InstanceID) })
 	l.moved = true
 	return err
+}
+
+// leavesTooFew tells whether by what this process has read fewer would be idle, or on
+// their way, than are to stand ready.
+func (p *process) leavesTooFew(g fleet.Group) bool {
+	busy, _, _ := p.counts()
+	busy-- // this one, which has no job
+	l := p.in.l
+	if hold := l.spares.Hold; hold > 0 && busy == 0 && l.at-max(p.in.jobAt, p.begun) >= hold-p.in.uncounted() {
+		return false
+	}
+	return l.sparesAt(p.clock()) > 0 && g.Desired-1-busy < min(l.sparesAt(p.clock()), g.Max-busy)
 }
 
 func (l *loop) terminates(p *process, a life.TerminateSelf) error {
@@ -125,6 +145,8 @@ func (l *loop) terminates(p *process, a life.TerminateSelf) error {
 			l.breaks("leave", "i%02d leaves though it has read desired %d, minimum %d", i.number, g.Desired, g.Min)
 		case g.Desired < members:
 			l.breaks("leave", "i%02d leaves though it has read desired %d of %d members: the group is to choose", i.number, g.Desired, members)
+		case p.leavesTooFew(g):
+			l.breaks("leave", "i%02d leaves though %d instances are to stand ready", i.number, l.sparesAt(p.clock()))
 		case i.jobAt > 0 && p.heldAt-i.jobAt < idleThreshold-i.uncounted():
 			l.breaks("leave", "i%02d leaves, and held its runner %s after its last job", i.number, p.heldAt-i.jobAt)
 		case i.flags.Notice != nil && l.at-i.noticeAt > 20*time.Second:

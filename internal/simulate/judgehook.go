@@ -189,7 +189,7 @@ func (l *loop) registered(i *instance) bool {
 // mayStay tells whether a runner may stay behind in GitLab: GitLab was away, the
 // answer that told of it was lost, or the token is not known any longer.
 func (l *loop) mayStay(i *instance) bool {
-	return i.hurtSince(l.at-10*time.Minute, GitLabAway, GitLabSlow) > 0 || i.orphans > 0 || l.mode == fleet.ModeToken && l.tokenEver
+	return i.jumpedAhead() || i.hurtSince(l.at-10*time.Minute, GitLabAway, GitLabSlow) > 0 || i.orphans > 0 || l.mode == fleet.ModeToken && l.tokenEver
 }
 
 func (l *loop) unregisters(p *process) {
@@ -233,4 +233,10 @@ func (i *instance) hookTimedOut(which string, since, timeout time.Duration) {
 		!i.isDue(5*time.Second) && i.up && i.hurtSince(from, Reboot, SoftReboot, PowerOff) == 0 { // who was off cannot tell
 		l.breaks("hook", "i%02d its %s hook timed out, and no line says why", i.number, which)
 	}
+}
+
+// jumpedAhead tells whether the clock was set forward, since the notice, by more than a
+// hook may wait: to a drain that was killed and runs again all its time is over.
+func (i *instance) jumpedAhead() bool {
+	return i.flags.Notice != nil && i.offset > 50*time.Minute && i.hurtSince(i.noticeAt, ClockJump) > 0
 }

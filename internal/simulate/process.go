@@ -66,7 +66,7 @@ func (l *loop) begin(u *unit, verb string) *process {
 		i.workedAt = max(i.workedAt, l.at) // it counts anew
 		p.step = inPlace(life.NewMonitor(l.monitorSettings(seed)))
 	case u.id == unitScaleUp:
-		p.step = inPlace(life.NewScaleUp(scaleUpSettings(seed)))
+		p.step = inPlace(life.NewScaleUp(p.in.l.scaleUpSettings(seed)))
 	case u.id == unitReap:
 		p.step = inPlace(life.NewReap(l.reapSettings(seed)))
 	default:

@@ -291,7 +291,7 @@ func (r *runner) observation(all bool) fleet.Observation {
 		}
 		o.Runners = append(o.Runners, fleet.RunnerReading{
 			Name: s.name, Removed: s.removed, Running: s.running, InFlight: inFlight, JobsTotal: s.total, QueueSize: s.queue,
-			QueueWaits: s.waits, QueueWaitSeconds: s.waited, PollsAnswered: s.answered, PollsRefused: s.refused, PollsFailed: s.failed,
+			QueueWaits: s.waits, QueueWaitSeconds: s.waited, JobsEnded: s.ended, JobSeconds: s.took, PollsAnswered: s.answered, PollsRefused: s.refused, PollsFailed: s.failed,
 		})
 	}
 	return o
@@ -330,6 +330,8 @@ type section struct {
 	queue         int
 	waits         uint64
 	waited        float64
+	ended         uint64
+	took          float64
 	answered      int64
 	refused       int64
 	failed        int64

@@ -5,6 +5,7 @@ import (
 
 	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/life"
+	"github.com/shoal-ci/shoal/internal/scaling"
 	"github.com/shoal-ci/shoal/internal/world"
 )
 
@@ -23,7 +24,8 @@ type setup struct {
 	hold  time.Duration // of a poll by GitLab
 	world world.Options
 
-	reap reapSetup
+	reap   reapSetup
+	spares life.SpareSettings
 
 	work    []work
 	length  time.Duration // of the run
@@ -70,8 +72,26 @@ func fleetOf(seed uint64) setup {
 	}
 	s.drawWork(d)
 	s.drawReap(seed)
+	s.drawSpares(seed)
 	return s
 }
+
+// drawSpares has one fleet in six hold slots ready, half of these by the clock.
+func (s *setup) drawSpares(seed uint64) {
+	d := &dice{state: mix(seed ^ 0x5ba7e)}
+	if !d.chance(1.0 / 6) {
+		return
+	}
+	s.spares.Slots = scaling.Schedule{{Slots: s.slots * d.from(1, 4)}}
+	if d.chance(0.5) {
+		hours, _ := scaling.ParsePeriod("* */2 * * *")
+		s.spares.Slots = append(s.spares.Slots, scaling.Spares{Periods: []scaling.Period{hours}, Slots: s.slots * d.from(0, 2)})
+	}
+	s.spares.Hold = pick(d, 0, 10*time.Minute, 20*time.Minute)
+}
+
+// sparesAt is how many idle instances are to stand ready.
+func (s *setup) sparesAt(now time.Time) int { return (s.spares.Slots.At(now) + s.slots - 1) / s.slots }
 
 // drawWork draws the jobs: a steady stream with bursts and lulls, short ones and
 // some that last longer than a hook.
@@ -113,12 +133,12 @@ func (s *setup) initSettings(seed uint64) life.InitSettings {
 func (s *setup) monitorSettings(seed uint64) life.MonitorSettings {
 	return life.MonitorSettings{
 		Mode: s.mode, Period: 10 * time.Second, SaturatedPeriod: 3 * time.Second, IdleThreshold: idleThreshold,
-		UnprotectAfter: unprotectAfter, HoldTimeout: leaveTimeout, UnhealthyAfter: unhealthyAfter, Seed: seed,
+		UnprotectAfter: unprotectAfter, HoldTimeout: leaveTimeout, UnhealthyAfter: unhealthyAfter, Spares: s.spares, Seed: seed,
 	}
 }
 
-func scaleUpSettings(seed uint64) life.ScaleUpSettings {
-	return life.ScaleUpSettings{Period: 3 * time.Second, BlindAfter: time.Minute, Seed: seed}
+func (s *setup) scaleUpSettings(seed uint64) life.ScaleUpSettings {
+	return life.ScaleUpSettings{Period: 3 * time.Second, BlindAfter: time.Minute, Spares: s.spares, Seed: seed}
 }
 
 const unhealthyAfter = 15 * time.Minute

@@ -30,7 +30,7 @@ const (
 
 func (p *buildkite) begin(e *engine) {
 	if p.agents == 0 {
-		p.agents = e.opt.Slots[0]
+		p.agents = e.opt.meanSlots()
 	}
 	p.base = e.now + e.within(p.period)
 	e.beginAtMin()

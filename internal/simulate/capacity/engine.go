@@ -203,7 +203,10 @@ func (e *engine) enqueue(j int32) {
 // once, as gitlab-runner does.
 func (e *engine) done(j int32) {
 	n := e.on[j]
-	e.instances[n].drop(j)
+	i := &e.instances[n]
+	i.drop(j)
+	i.ended++
+	i.ran += e.now - e.score.begin[j]
 	e.running--
 	e.score.finished(e, j)
 	if s := e.plan.stage[j]; s >= 0 {

@@ -24,6 +24,7 @@ const (
 	evPolicy2             // another kind of these
 	evPolicy3
 	evPolicy4
+	evPolicy5
 )
 
 func (e *event) before(o *event) bool {

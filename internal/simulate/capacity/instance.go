@@ -18,6 +18,8 @@ type instance struct {
 	total int64         // jobs given
 	gauge int           // jobs in the queue when it was last given one, that one among them
 	waits time.Duration // that its jobs had waited, in all
+	ended int64         // jobs
+	ran   time.Duration // those, in all
 }
 
 type state uint8

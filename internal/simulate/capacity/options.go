@@ -50,8 +50,18 @@ func (o Options) Validate() error {
 	bad(o.Min < 0 || o.Min > o.Max, "min: %d; allowed are 0 to max, %d", o.Min, o.Max)
 	bad(o.CheckInterval < time.Millisecond || o.CheckInterval > time.Hour, "check interval: %s; allowed are 1ms to 1h", o.CheckInterval)
 	bad(o.SpotMTBF != 0 && (o.SpotMTBF < shortestSpot || o.SpotMTBF > 10_000*time.Hour), "spot MTBF: %s; allowed are 0s, for never, and 1m to 10000h", o.SpotMTBF)
-	bad(o.APIRate < 0 || o.APIRate > 1e6, "API rate: %g calls a second; allowed are 0, for any number, to 1e6", o.APIRate)
+	bad(!(o.APIRate >= 0 && o.APIRate <= 1e6), "API rate: %g calls a second; allowed are 0, for any number, to 1e6", o.APIRate)
 	return errors.Join(all...)
+}
+
+// meanSlots is how many jobs an instance runs at once, as one counts who cannot tell
+// them apart.
+func (o Options) meanSlots() int {
+	sum := 0
+	for _, s := range o.Slots {
+		sum += s
+	}
+	return max(1, (sum+len(o.Slots)/2)/len(o.Slots))
 }
 
 // spread is how far the time from launch to in service varies either way.

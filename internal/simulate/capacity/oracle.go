@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// oracle knows the future: the bound that no policy passes. It launches as long
+// oracle knows the future: nobody waits less. It launches as long
 // before an instance is needed as the launch will take, gives each job a slot at
 // once, the fullest instance's, and lets an instance go when it is empty and not
 // needed again before another could take its place.
@@ -136,7 +136,7 @@ func (p *oracle) wanted(e *engine) int {
 	if k < 0 {
 		return e.opt.Min
 	}
-	slots := e.opt.Slots[0]
+	slots := slices.Min(e.opt.Slots)
 	jobs := max(p.steps[k].jobs, e.running+e.queue.len())
 	return max(e.opt.Min, min((jobs+slots-1)/slots, e.opt.Max))
 }

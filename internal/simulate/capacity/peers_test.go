@@ -1,6 +1,7 @@
 package capacity
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -152,6 +153,45 @@ func TestOriginal(t *testing.T) {
 	o.Min = 0
 	r = play(t, 13, 2000*time.Second, "original", o)
 	between(t, "from zero, longest wait", r.Wait.Max, 3*85, 20+3*115+2*10+3)
+}
+
+// playAt plays jobs that come at given seconds.
+func playAt(t *testing.T, at []float64, d time.Duration, spec string, o Options) Result {
+	t.Helper()
+	var list []trace.Job
+	for _, s := range at {
+		list = append(list, trace.Job{Created: time.Duration(s * float64(time.Second)), Duration: d})
+	}
+	p, err := Parse(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Run(NewPlan(trace.New(trace.Monday, list)), p, o, 1, nil)
+}
+
+// TestPeersAtTheirLimits: what a peer does when it may not grow, shrink or go on.
+func TestPeersAtTheirLimits(t *testing.T) {
+	// The manager has one instance at most: the seventh of seven jobs of 60 s is handed
+	// to the slot that is free first.
+	o := golden()
+	o.Max = 1
+	r := play(t, 7, time.Minute, "taskscaler", o)
+	between(t, "taskscaler at its maximum, longest wait", r.Wait.Max, 85+60, 119+60+1)
+	between(t, "launches", r.Launches, 1, 1)
+	// The original's last instance stays at the minimum: an hour later it is there still.
+	o = golden()
+	o.Min = 1
+	r = playAt(t, []float64{0, 3600}, time.Minute, "original", o)
+	between(t, "original at its minimum, launches", r.Launches, 1, 1)
+	between(t, "longest wait", r.Wait.Max, 0, 3)
+	// The scaler raises for one job within 10 s, and then for five minutes not: twelve
+	// that come a minute later wait for that and a launch, less the minute.
+	r = playAt(t, append([]float64{0}, slices.Repeat([]float64{60}, 12)...), 1000*time.Second, "buildkite:scale_out_cooldown_period=300", golden())
+	between(t, "buildkite in its cooldown, longest wait", r.Wait.Max, 300-60+85, 300+10-60+10+115)
+	// scale_factor 1 holds as many free as are in use: with six at work on one instance
+	// there are two, and six more that come find them free.
+	r = playAt(t, append(slices.Repeat([]float64{0}, 6), slices.Repeat([]float64{600}, 6)...), 1000*time.Second, "taskscaler:scale_factor=1", golden())
+	between(t, "taskscaler with scale_factor, longest wait of half", r.Wait.P50, 0, 3.1)
 }
 
 func TestStatic(t *testing.T) {

@@ -37,7 +37,7 @@ type option struct {
 var contenders = []contender{
 	{"shoal", "what runs on an instance", func() policy { return newShoal() }, shoalOptions},
 	{"original", "the system that Shoal replaces: one step at a time, each for itself", func() policy { return newOriginal() }, nil},
-	{"taskscaler", "GitLab's docker-autoscaler: a manager that sees every job", func() policy { return &taskscaler{} }, []option{
+	{"taskscaler", "GitLab's docker-autoscaler: a manager that sees every job", func() policy { return &taskscaler{idleTime: -1} }, []option{
 		{"idle_count", "free slots to hold ready, in jobs (0)", whole(func(p *taskscaler) *int { return &p.idleCount }, 0, 1_000_000)},
 		{"idle_time", "how long an instance is idle before it goes (--idle)", span(func(p *taskscaler) *time.Duration { return &p.idleTime })},
 		{"scale_factor", "free slots to hold ready, as a share of those in use (0)", share(func(p *taskscaler) *float64 { return &p.scaleFactor })},
@@ -63,7 +63,7 @@ var contenders = []contender{
 	{"static", "a fleet of a fixed size", func() policy { return &static{} }, []option{
 		{"instances", "how many (--max)", whole(func(p *static) *int { return &p.instances }, 1, MaxInstances)},
 	}},
-	{"oracle", "knows the future: the bound", func() policy { return &oracle{} }, nil},
+	{"oracle", "knows the future: nobody waits less", func() policy { return &oracle{} }, nil},
 }
 
 // Parse reads a policy as "name" or "name:option=value,…". An error names what
@@ -82,6 +82,10 @@ func Parse(spec string) (Policy, error) {
 			break
 		}
 		key, value, ok := strings.Cut(pair, "=")
+		if !ok && len(order) > 0 { // a comma in the value before it, as cron has them
+			values[order[len(order)-1]] += "," + pair
+			continue
+		}
 		if !ok {
 			return Policy{}, fmt.Errorf("policy %q: %q is no option=value", spec, pair)
 		}
@@ -173,14 +177,17 @@ func share[P policy](field func(P) *float64) setter {
 	}
 }
 
-func span[P policy](field func(P) *time.Duration) setter {
+func span[P policy](field func(P) *time.Duration) setter { return spanFrom(0, field) }
+
+// spanFrom is a span with a lower bound: of what comes round again and again.
+func spanFrom[P policy](least time.Duration, field func(P) *time.Duration) setter {
 	return func(p policy, value string) error {
 		d, err := time.ParseDuration(value)
 		if n, e := strconv.Atoi(value); e == nil { // peers write seconds as a bare number
 			d, err = time.Duration(min(max(n, -1), 1_000_000))*time.Second, nil
 		}
-		if err != nil || d < 0 || d > longest {
-			return fmt.Errorf("allowed: 0s to %s, or as many seconds", longest)
+		if err != nil || d < least || d > longest {
+			return fmt.Errorf("allowed: %s to %s, or as many seconds", least, longest)
 		}
 		*field(p.(P)) = d
 		return nil

@@ -18,6 +18,9 @@ type Result struct {
 	LaunchesUnused float64 `json:"launches_unused"` // never got a job
 	APICalls       float64 `json:"api_calls"`       // to Auto Scaling
 	JobsLost       int     `json:"jobs_lost"`       // ended by scaling, or never begun
+	// JobsUnfinished are those that EC2 interrupted each time that they were begun, until
+	// nothing else was left to do.
+	JobsUnfinished int `json:"jobs_unfinished,omitempty"`
 }
 
 // Wait is how long jobs waited from when they could run until they did, in
@@ -44,7 +47,7 @@ func (e *engine) result(spec string) Result {
 	s := &e.score
 	r := Result{
 		Policy: spec, Jobs: e.plan.Jobs(), Wait: waitOf(s.waits), InstanceHours: s.paidFor / 3600,
-		Launches: float64(s.launches), LaunchesUnused: float64(s.unused), APICalls: float64(s.calls), JobsLost: s.lost,
+		Launches: float64(s.launches), LaunchesUnused: float64(s.unused), APICalls: float64(s.calls), JobsLost: s.lost, JobsUnfinished: s.unfinished,
 	}
 	if s.slotTime > 0 {
 		r.Utilisation = s.busy / s.slotTime
@@ -70,9 +73,10 @@ func waitOf(waits []time.Duration) Wait {
 // Median is the median of each figure over runs of one policy.
 func Median(runs []Result) Result {
 	m := runs[0]
-	m.JobsLost = 0
+	m.JobsLost, m.JobsUnfinished = 0, 0
 	for _, r := range runs {
 		m.JobsLost += r.JobsLost
+		m.JobsUnfinished += r.JobsUnfinished
 	}
 	for _, field := range []func(*Result) *float64{
 		func(r *Result) *float64 { return &r.Wait.Mean },

@@ -18,7 +18,9 @@ type score struct {
 	unused   int
 	calls    int
 	lost     int
-	retried  int
+	// unfinished are the jobs whose instances EC2 took, each time that they were begun.
+	unfinished int
+	retried    int
 }
 
 func (s *score) init(jobs int) {
@@ -62,6 +64,13 @@ func (s *score) end(e *engine) {
 	for _, n := range e.alive {
 		s.paid(e, &e.instances[n])
 	}
-	s.lost += e.plan.Jobs() - s.done - s.lost // never begun, or never ended
+	left := e.plan.Jobs() - s.done - s.lost
+	for j := range e.attempt {
+		if e.attempt[j] == 0 && !e.here[j] { // never begun, though it could
+			s.lost++
+			left--
+		}
+	}
+	s.unfinished = left // interrupted each time, or behind those that were
 	slices.Sort(s.waits)
 }

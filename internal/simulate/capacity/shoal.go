@@ -19,13 +19,16 @@ type shoal struct {
 	patience     scaling.PatienceSettings
 	spares       int              // option spares: slots
 	sparePeriods []scaling.Period // option spares_period; none: always
+	spareHold    time.Duration    // option spares_hold; 0: for ever
 	schedule     scaling.Schedule
-	gauge        int // option gauge
+	gauge        int           // option gauge
+	pollHold     time.Duration // option poll_hold
 
 	listing fleet.Group
 	who     []int32 // the instances in the listing's order
 	of      []shoalInstance
 	start   time.Time
+	wanted  int // spares, in the minute that runs
 }
 
 // shoalInstance is one instance's daemons.
@@ -41,7 +44,7 @@ type shoalInstance struct {
 	step     time.Duration // between readings from then on
 	planned  time.Duration // the next reading; 0: none
 	gen      int32         // of it
-	took     time.Duration // when it last saw that there were new ones
+	idling   bool          // it had no job at the last reading
 	taken    int64         // jobs it had been given by then
 	shown    page          // what its metrics show
 	changed  time.Duration // since when
@@ -57,23 +60,28 @@ type page struct {
 	total   int64
 	gauge   int
 	waits   time.Duration
+	ended   int64
+	ran     time.Duration
 }
 
 const (
 	shoalReads = evPolicy  // a daemon reads the runner's metrics
 	shoalIdles = evPolicy2 // a reading at which it has been idle for some time
-	shoalHeld  = evPolicy3 // no poll is left: look again, and leave
+	shoalHeld  = evPolicy3 // the last poll ends (b: the spell), or none is left: look again, and leave
 	shoalLooks = evPolicy4 // a call that was throttled is tried again
+	shoalReady = evPolicy5 // a minute begins (a: -1), or an instance looks after the spares
 )
 
 var shoalOptions = []option{
-	{"idle", "how long an instance is without a job before it leaves (--idle)", span(func(p *shoal) *time.Duration { return &p.patience.Idle })},
+	{"idle", "how long an instance is without a job before it leaves (--idle)", spanFrom(time.Second, func(p *shoal) *time.Duration { return &p.patience.Idle })},
 	{"learn", "up to how long it may learn to stay (0s: it does not learn)", span(func(p *shoal) *time.Duration { return &p.patience.Most })},
 	{"spares", "slots of idle instances to hold ready (0)", whole(func(p *shoal) *int { return &p.spares }, 0, 1_000_000)},
 	{"spares_period", "when, in cron's words, as in * 8-18 * * mon-fri (always)", cron(func(p *shoal) *[]scaling.Period { return &p.sparePeriods })},
-	{"period", "between two readings of the runner (10s)", span(func(p *shoal) *time.Duration { return &p.period })},
-	{"saturated_period", "the same while jobs run, and a minute longer (3s)", span(func(p *shoal) *time.Duration { return &p.saturated })},
+	{"spares_hold", "how long after its last job an idle one is held while none is busy (0s: for ever)", span(func(p *shoal) *time.Duration { return &p.spareHold })},
+	{"period", "between two readings of the runner (10s)", spanFrom(shortestRead, func(p *shoal) *time.Duration { return &p.period })},
+	{"saturated_period", "the same while jobs run, and a minute longer (3s)", spanFrom(shortestRead, func(p *shoal) *time.Duration { return &p.saturated })},
 	{"gauge", "1: the runner tells how many jobs wait, as from 18.1 on; 0: it does not (1)", whole(func(p *shoal) *int { return &p.gauge }, 0, 1)},
+	{"poll_hold", "up to how long GitLab holds a poll, which an instance that leaves lets end; 50s is GitLab's default, 0s goes with the polls of this model (0s)", span(func(p *shoal) *time.Duration { return &p.pollHold })},
 	{"blind_after", "how long an instance is full without news of the queue before it finds out (1m)", span(func(p *shoal) *time.Duration { return &p.growth.BlindAfter })},
 }
 
@@ -84,9 +92,13 @@ func newShoal() *shoal {
 	}
 }
 
-// shoalHold is how long a runner without sections is watched until it is sure
-// that no poll is left.
-const shoalHold = 2 * time.Second
+const (
+	// shoalHold is how long a runner without sections is watched until it is sure
+	// that no poll is left.
+	shoalHold = 2 * time.Second
+	// shortestRead is the shortest time between two readings.
+	shortestRead = 100 * time.Millisecond
+)
 
 func (p *shoal) begin(e *engine) {
 	e.hook = true
@@ -97,6 +109,29 @@ func (p *shoal) begin(e *engine) {
 	}
 	p.schedule = scaling.Schedule{{Periods: p.sparePeriods, Zone: p.start.Location(), Slots: p.spares}}
 	e.beginAtMin()
+	p.minute(e)
+}
+
+// minute takes in what the schedule wants from now on, and plans the next one. Where it
+// wants more all instances look after it within a minute, where fewer the idle ones
+// think again.
+func (p *shoal) minute(e *engine) {
+	had := p.wanted
+	p.wanted = p.schedule.At(p.time(e.now))
+	for _, n := range e.alive {
+		switch {
+		case e.instances[n].state != inService:
+		case p.wanted > had:
+			e.at(e.now+e.within(time.Minute), shoalReady, n, 0)
+		case p.wanted < had && len(e.instances[n].jobs) == 0:
+			p.of[n].spell++
+			p.planIdle(e, n)
+		}
+	}
+	if len(p.sparePeriods) > 0 {
+		now := p.time(e.now)
+		e.at(e.now+now.Truncate(time.Minute).Add(time.Minute).Sub(now), shoalReady, -1, 0)
+	}
 }
 
 // time is a moment of the run as the daemons' clocks show it.
@@ -157,7 +192,7 @@ func (p *shoal) pace(idle time.Duration) time.Duration {
 // idles begins an idle spell: from is the last reading that saw activity.
 func (p *shoal) idles(e *engine, n int32, from time.Duration) {
 	i := &p.of[n]
-	i.active = from
+	i.active, i.idling = from, true
 	i.spell++
 	p.planIdle(e, n)
 }
@@ -206,7 +241,7 @@ func (p *shoal) change(e *engine, n int32) {
 		i.growth.Read(p.observation(m.slots, i.shown, at), p.time(at))
 		i.free = m.slots - i.shown.running
 	}
-	i.shown, i.changed = page{len(m.jobs), m.total, m.gauge, m.waits}, e.now
+	i.shown, i.changed = page{len(m.jobs), m.total, m.gauge, m.waits, m.ended, m.ran}, e.now
 }
 
 // observation is a page as a daemon reads it.
@@ -219,6 +254,7 @@ func (p *shoal) observation(slots int, m page, at time.Duration) fleet.Observati
 		Runners: []fleet.RunnerReading{{
 			Name: "ci", Running: m.running, JobsTotal: m.total, QueueSize: m.gauge,
 			QueueWaits: uint64(m.total), QueueWaitSeconds: m.waits.Seconds(), //nolint:gosec // a count
+			JobsEnded: uint64(m.ended), JobSeconds: m.ran.Seconds(), //nolint:gosec // a count
 		}},
 	}
 }
@@ -237,6 +273,10 @@ func (p *shoal) planRead(e *engine, n int32, at time.Duration) {
 
 func (p *shoal) due(e *engine, due *event) {
 	n := due.a
+	if n < 0 {
+		p.minute(e)
+		return
+	}
 	i := &p.of[n]
 	if e.instances[n].state == gone || e.instances[n].doomed {
 		return
@@ -250,8 +290,16 @@ func (p *shoal) due(e *engine, due *event) {
 		if due.b == i.spell && e.instances[n].state == inService {
 			p.idle(e, n)
 		}
+	case shoalReady:
+		p.holdReady(e, n)
 	case shoalHeld:
-		p.letGo(e, n)
+		switch {
+		case due.b == 0:
+			p.letGo(e, n)
+		case due.b == i.spell && e.instances[n].state == inService: // it brought no job
+			e.hold(n)
+			e.at(e.now+shoalHold, shoalHeld, n, 0)
+		}
 	case shoalLooks:
 		if due.b == i.gen && i.full {
 			p.raise(e, n)
@@ -266,18 +314,21 @@ func (p *shoal) reading(e *engine, n int32) {
 	busy, took := len(m.jobs) > 0, m.total > i.taken
 	last := e.now - i.step
 	if took {
-		if i.taken > 0 {
-			i.patience.Took(e.now - i.took)
+		if i.taken > 0 && i.idling {
+			i.patience.Took(e.now - i.active)
 		}
-		i.took = e.now
+		i.idling = false
 	}
 	i.read, i.step, i.planned, i.taken = e.now, p.pace(0), 0, m.total
-	if busy && !p.listed(n).Protected {
+	works, fills := busy && !p.listed(n).Protected, m.free() == 0 && !i.full
+	if works {
 		e.score.calls++
 		p.listed(n).Protected = true
-		p.replaceSpare(e, n)
 	}
-	if m.free() == 0 && !i.full {
+	if works || fills { // a scale-up is started, which looks after the spares first
+		p.holdReady(e, n)
+	}
+	if fills {
 		p.startScaleUp(e, n)
 	}
 	urge := i.growth.Read(p.observation(m.slots, i.shown, e.now), p.time(e.now))
@@ -309,14 +360,18 @@ func (p *shoal) startScaleUp(e *engine, n int32) {
 	}
 }
 
-// replaceSpare: a spare that is at work is one no more.
-func (p *shoal) replaceSpare(e *engine, n int32) {
-	spares := p.schedule.At(p.time(e.now))
-	if spares == 0 {
+// holdReady looks after the spares: one that is at work is none any more, and the
+// schedule may want more of them. A scale-up does so with a look of its own.
+func (p *shoal) holdReady(e *engine, n int32) {
+	if p.wanted == 0 {
 		return
 	}
 	if g, ok := p.look(e); ok {
-		if r := scaling.RaiseTo(g, p.of[n].id, e.instances[n].slots, spares); r.Needed && e.call() {
+		self, m := p.of[n].id, &e.instances[n]
+		if len(m.jobs) == 0 {
+			self = ""
+		}
+		if r := scaling.HoldReady(g, self, m.slots, p.wanted); r.Needed && e.call() {
 			e.setDesired(r.Desired)
 		}
 	}
@@ -330,7 +385,7 @@ func (p *shoal) raise(e *engine, n int32) {
 		return
 	}
 	p.of[n].acted = e.instances[n].total
-	r := p.of[n].growth.Decide(g, p.of[n].id, p.schedule.At(p.time(e.now)), p.time(e.now))
+	r := p.of[n].growth.Decide(g, p.of[n].id, p.wanted, p.time(e.now))
 	if r.Needed {
 		if !e.call() {
 			p.again(e, n)
@@ -372,9 +427,11 @@ func (p *shoal) idle(e *engine, n int32) {
 	}
 	switch verdict := p.mayLeave(e, n, g); {
 	case verdict == scaling.Go:
-		e.hold(n)
-		e.at(e.now+shoalHold, shoalHeld, n, 0)
-	case verdict == scaling.Stay: // quiet until it has run a job
+		e.at(e.now+e.within(p.pollHold), shoalHeld, n, i.spell)
+	case verdict == scaling.Stay: // quiet until it has run a job, or the spares are released
+		if at := i.active + p.spareHold; at > e.now {
+			e.at(next(at, i.read, i.step), shoalIdles, n, i.spell)
+		}
 	default:
 		e.at(next(e.now+scaling.LookAgain(p.patience.Idle, i.waited), i.read, i.step), shoalIdles, n, i.spell)
 		i.waited++
@@ -384,7 +441,8 @@ func (p *shoal) idle(e *engine, n int32) {
 func (p *shoal) mayLeave(e *engine, n int32, g fleet.Group) scaling.Verdict {
 	i := &p.of[n]
 	slots := e.instances[n].slots
-	return scaling.MayLeaveWith(g, i.id, scaling.Terms{InTurn: i.waited < scaling.OutOfTurn, Spare: (p.schedule.At(p.time(e.now)) + slots - 1) / slots}).Verdict
+	released := p.spareHold > 0 && e.now-i.active >= p.spareHold
+	return scaling.MayLeaveWith(g, i.id, scaling.OnTerms(i.waited, (p.wanted+slots-1)/slots, released)).Verdict
 }
 
 // letGo looks once more and ends the instance, or puts it back to work.

@@ -29,3 +29,30 @@ func TestNoJobStarves(t *testing.T) {
 		}
 	}
 }
+
+// TestNoBurstStarves: the same behind a large fleet, which leaves part of a queue to
+// jobs that end: bursts come that fill dozens of instances, none of whose jobs ends.
+// Where a launch takes five minutes it is three of them, and the time to find out.
+func TestNoBurstStarves(t *testing.T) {
+	for boot, most := range map[time.Duration]time.Duration{90 * time.Second: 15 * time.Minute, 5 * time.Minute: 24 * time.Minute} {
+		for seed := range uint64(60) {
+			r := rand.New(rand.NewPCG(seed, 4))
+			o := usual()
+			o.Max, o.Boot = 500, boot
+			hours := 1 + r.Float64()*4
+			var jobs []trace.Job
+			for range 6 * (25 + r.IntN(100)) {
+				jobs = append(jobs, trace.Job{Created: secs(r.Float64() * 300), Duration: secs(3600 * (hours + r.Float64()))})
+			}
+			for range 1 + r.IntN(3) {
+				at := 1800 + r.Float64()*3600
+				for range 10 + r.IntN(200) {
+					jobs = append(jobs, trace.Job{Created: secs(at), Duration: secs(3600 * (1 + r.Float64()))})
+				}
+			}
+			if got := run(t, jobs, "shoal", o, seed).Wait.Max; got > most.Seconds() {
+				t.Errorf("seed %d, a launch of %s: a job waited %.0f s", seed, boot, got)
+			}
+		}
+	}
+}

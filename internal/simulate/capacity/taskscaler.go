@@ -12,7 +12,7 @@ type taskscaler struct {
 	deaf
 	bench
 	idleCount        int           // option idle_count: jobs, not machines
-	idleTime         time.Duration // option idle_time; 0: the comparison's
+	idleTime         time.Duration // option idle_time; below zero: the comparison's
 	scaleFactor      float64       // option scale_factor
 	scaleFactorLimit int           // option scale_factor_limit; 0: none
 	maxUseCount      int           // option max_use_count; 0: any number
@@ -42,11 +42,11 @@ const (
 
 func (p *taskscaler) begin(e *engine) {
 	e.central = true
-	if p.idleTime == 0 {
+	if p.idleTime < 0 {
 		p.idleTime = e.opt.Idle
 	}
 	if p.capacity == 0 {
-		p.capacity = e.opt.Slots[0]
+		p.capacity = e.opt.meanSlots()
 	}
 	p.pollBase, p.loopBase = e.now+e.within(e.opt.CheckInterval), e.now+e.within(taskscalerLoop)
 	e.beginAtMin()
@@ -103,6 +103,9 @@ func (p *taskscaler) assign(e *engine) {
 		p.file(e, n)
 		if p.used(e, n) {
 			p.put(n, 0)
+		}
+		if p.scaleFactor > 0 { // what is to be free goes by what is in use
+			p.wake(e)
 		}
 	}
 }
