@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -34,9 +35,33 @@ func twoBursts() []trace.Job {
 }
 
 // TestSimulatorAgrees plays one small trace twice: on the emulator, by processes of
-// the real program, and in the simulator. Waits and instance hours agree. It is not
-// run beside others: what it measures is time.
+// the real program, and in the simulator. Waits and instance hours agree within a
+// tenth. It is not run beside others: what it measures is time.
 func TestSimulatorAgrees(t *testing.T) {
+	within := func(d drift) bool { return math.Abs(d.wait-1) <= 0.10 && math.Abs(d.hours-1) <= 0.10 }
+	first := drawApart(t)
+	if within(first) {
+		return
+	}
+	// One run in real time is one draw, and a busy machine makes it a bad one.
+	draws := []drift{first, drawApart(t), drawApart(t)}
+	median := func(of func(drift) float64) float64 {
+		slices.SortFunc(draws, func(a, b drift) int { return cmp.Compare(of(a), of(b)) })
+		return of(draws[1])
+	}
+	d := drift{wait: median(func(d drift) float64 { return d.wait }), hours: median(func(d drift) float64 { return d.hours })}
+	if !within(d) {
+		t.Errorf("the simulator's mean wait is %.2f of the emulator's, its instance hours %.2f", d.wait, d.hours)
+	}
+}
+
+// drift is what the simulator says as a share of what the emulator has shown.
+type drift struct{ wait, hours float64 }
+
+// drawApart lives the trace once, and plays it with instances that take as long to
+// come into service as those did: how long that is, a busy machine decides.
+func drawApart(t *testing.T) drift {
+	t.Helper()
 	real, boot := emulated(t)
 	const seeds = 9
 	runs := make([]capacity.Result, seeds)
@@ -44,20 +69,13 @@ func TestSimulatorAgrees(t *testing.T) {
 		runs[seed] = simulated(t, boot, uint64(seed)) //nolint:gosec // small
 	}
 	model := capacity.Median(runs)
-	t.Logf("simulator: mean wait %.2f s, %.4f instance hours, %d launches", model.Wait.Mean, model.InstanceHours, int(model.Launches))
-	if apart(model, real) == "" {
-		return
-	}
-	// One run in real time is one draw, and a busy machine makes it a bad one.
-	second, _ := emulated(t)
-	third, _ := emulated(t)
-	if wrong := apart(model, capacity.Median([]capacity.Result{real, second, third})); wrong != "" {
-		t.Error(wrong)
-	}
+	t.Logf("simulator: mean wait %.2f s, %.4f instance hours, %d launches, %v to come into service",
+		model.Wait.Mean, model.InstanceHours, int(model.Launches), boot)
+	return drift{wait: model.Wait.Mean / real.Wait.Mean, hours: model.InstanceHours / real.InstanceHours}
 }
 
-// emulated lives the trace in real time. It returns what came of it, and how long an
-// instance took from its boot to being in service.
+// emulated lives the trace in real time. It returns what came of it, and how long the
+// instances took from their boot to being in service, in the mean.
 func emulated(t *testing.T) (capacity.Result, time.Duration) {
 	t.Helper()
 	var real capacity.Result
@@ -71,11 +89,12 @@ func emulated(t *testing.T) (capacity.Result, time.Duration) {
 			p.settings["monitor.idle_threshold"], p.settings["monitor.unprotect_after"] = simIdle.String(), "3s"
 			p.settings["scale_up.period"], p.settings["scale_up.blind_after"] = "500ms", "10s"
 		})
-		first := s.instance(s.up())
+		s.instance(s.up())
 		began := time.Now()
 		s.play(twoBursts())
 		s.settle(len(twoBursts()))
-		real, boot = measured(s.records(), began), first.InServiceAt.Sub(first.LaunchedAt)-simBoot
+		records := s.records()
+		real, boot = measured(records, began), bootedIn(records)
 		t.Logf("mean wait %.2f s, %.4f instance hours, %d launches", real.Wait.Mean, real.InstanceHours, int(real.Launches))
 	})
 	if !lived {
@@ -84,17 +103,18 @@ func emulated(t *testing.T) (capacity.Result, time.Duration) {
 	return real, boot
 }
 
-// apart says where the two differ by more than a tenth.
-func apart(model, real capacity.Result) string {
-	for _, c := range []struct {
-		what        string
-		model, real float64
-	}{{"mean wait", model.Wait.Mean, real.Wait.Mean}, {"instance hours", model.InstanceHours, real.InstanceHours}} {
-		if math.Abs(c.model/c.real-1) > 0.10 {
-			return fmt.Sprintf("%s: the simulator says %.4f, the emulator %.4f", c.what, c.model, c.real)
+// bootedIn is how long after their boot the instances came into service, in the mean.
+// The first is left out: it starts with everything else.
+func bootedIn(r world.Records) time.Duration {
+	var sum time.Duration
+	n := 0
+	for _, i := range r.Instances[1:] {
+		if !i.InServiceAt.IsZero() {
+			sum += i.InServiceAt.Sub(i.LaunchedAt) - simBoot
+			n++
 		}
 	}
-	return ""
+	return sum / time.Duration(n)
 }
 
 // play submits the jobs of a trace at their times.
