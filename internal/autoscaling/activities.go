@@ -60,13 +60,22 @@ func readActivity(a types.Activity, ahead time.Duration) fleet.Activity {
 		Description: description,
 		Cause:       aws.ToString(a.Cause),
 		Start:       aws.ToTime(a.StartTime).Add(-ahead),
+		End:         endOf(a, ahead),
 		Status:      string(a.StatusCode),
 	}
 }
 
+func endOf(a types.Activity, ahead time.Duration) time.Time {
+	if a.EndTime == nil {
+		return time.Time{}
+	}
+	return a.EndTime.Add(-ahead)
+}
+
 // An activity names its instance only in its description: "Terminating EC2
-// instance: i-0abc", "Launching a new EC2 instance: i-0abc. Status Reason: …".
-var instanceID = regexp.MustCompile(`EC2 instance: (i-[0-9a-z]+)`)
+// instance: i-0abc", "Launching a new EC2 instance: i-0abc. Status Reason: …",
+// "Launching a new EC2 instance from warm pool: i-0abc".
+var instanceID = regexp.MustCompile(`EC2 instance(?: from warm pool)?: (i-[0-9a-z]+)`)
 
 func instanceIn(description string) string {
 	if m := instanceID.FindStringSubmatch(description); m != nil {

@@ -168,11 +168,11 @@ func TestHooks(t *testing.T) {
 
 func TestActivitiesAreNewestFirst(t *testing.T) {
 	activity := func(id, start, description string) string {
-		return `<member><ActivityId>` + id + `</ActivityId><StartTime>` + start + `</StartTime><Description>` + description +
+		return `<member><ActivityId>` + id + `</ActivityId><StartTime>` + start + `</StartTime><EndTime>2026-01-01T03:00:00Z</EndTime><Description>` + description +
 			`</Description><Cause>At 2026 an instance was taken out of service</Cause><StatusCode>Successful</StatusCode><Progress>100</Progress></member>`
 	}
 	s := serve(t, always(200, `<DescribeScalingActivitiesResponse xmlns="http://autoscaling.amazonaws.com/doc/2011-01-01/"><DescribeScalingActivitiesResult><Activities>`+
-		activity("1", "2026-01-01T00:00:00.123Z", "Launching a new EC2 instance: i-0a")+
+		activity("1", "2026-01-01T00:00:00.123Z", "Launching a new EC2 instance from warm pool: i-0a")+
 		activity("3", "2026-01-01T02:00:00Z", "Terminating EC2 instance: i-0b")+
 		activity("2", "2026-01-01T01:00:00Z", "Launching a new EC2 instance: i-0c.  Status Reason: …")+
 		activity("0", "2025-01-01T01:00:00Z", "Could not launch")+
@@ -191,7 +191,7 @@ func TestActivitiesAreNewestFirst(t *testing.T) {
 	if want := []string{"i-0b", "i-0c", "i-0a", ""}; !reflect.DeepEqual(instances, want) {
 		t.Errorf("instances: got %v, want %v", instances, want)
 	}
-	if got[0].Status != "Successful" || got[0].Start.Hour() != 2 || got[0].Cause == "" {
+	if got[0].Status != "Successful" || got[0].Start.Hour() != 2 || got[0].End.Hour() != 3 || got[0].Cause == "" {
 		t.Errorf("got %+v", got[0])
 	}
 }
@@ -211,8 +211,8 @@ func TestActivitiesAreByThisMachinesClock(t *testing.T) {
 	if err != nil || len(got) != 1 {
 		t.Fatalf("got %+v, %v", got, err)
 	}
-	if since := time.Since(got[0].Start).Round(time.Minute); since != 5*time.Minute {
-		t.Errorf("got an activity of %s ago, want 5m", since)
+	if since := time.Since(got[0].Start).Round(time.Minute); since != 5*time.Minute || !got[0].End.IsZero() {
+		t.Errorf("got an activity of %s ago that ended at %s, want 5m, and that it goes on", since, got[0].End)
 	}
 }
 

@@ -7,7 +7,10 @@
 // and life; where they come from to the edges.
 package fleet
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // LifecycleState is where Auto Scaling says an instance is in its life, in the
 // words of DescribeAutoScalingGroups.
@@ -130,7 +133,19 @@ type Activity struct {
 	Description string
 	Cause       string
 	Start       time.Time // by this machine's clock, whatever that has been set to
+	End         time.Time // likewise; zero while it goes on
 	Status      string    // Successful, InProgress, Failed, …
+}
+
+// Launches tells whether the group launches an instance, or has launched it.
+func (a Activity) Launches() bool {
+	return strings.HasPrefix(a.Description, "Launching a new EC2 instance") && a.Status != "Failed" && a.Status != "Cancelled"
+}
+
+// Shrinks tells whether an instance goes, or has gone, with nobody in its place: by
+// the wording of Auto Scaling's causes.
+func (a Activity) Shrinks() bool {
+	return strings.HasPrefix(a.Description, "Terminating EC2 instance") && strings.Contains(a.Cause, "shrinking the capacity")
 }
 
 // UnitState is what systemd says of a unit.

@@ -48,6 +48,7 @@ const (
 const (
 	leaveLook      phase = "leave: look"
 	leaveYield     phase = "leave: yield"
+	leavePast      phase = "leave: look at what became of others"
 	leaveInit      phase = "leave: look at init"
 	leaveSeen      phase = "leave: look at lifecycle-check"
 	leaveHold      phase = "leave: hold"
@@ -73,6 +74,8 @@ func (s *Monitor) askLeave() Action {
 	switch s.phase {
 	case leaveLook, leaveAgain, leaveCheck:
 		return DescribeGroup{s.find.who.Group}
+	case leavePast:
+		return DescribeActivities{s.find.who.Group}
 	case leaveInit:
 		return ReadUnit{UnitInit}
 	case leaveSeen:
@@ -103,6 +106,8 @@ func (s *Monitor) gotLeave(r Result) {
 	switch s.phase {
 	case leaveLook:
 		s.gotListing(value[fleet.Group](r))
+	case leavePast:
+		s.gotPast(value[[]fleet.Activity](r))
 	case leaveInit:
 		s.gotInit(value[fleet.UnitState](r))
 	case leaveSeen:
@@ -174,7 +179,10 @@ func (s *Monitor) gotListing(g fleet.Group) {
 	switch d.Verdict {
 	case scaling.Go:
 		s.leave.why = reasons
-		s.goTo(leaveInit)
+		s.goTo(leavePast)
+		if s.past {
+			s.goTo(leaveInit)
+		}
 	case scaling.Yield:
 		if me.Protected {
 			s.goTo(leaveYield)
@@ -188,6 +196,19 @@ func (s *Monitor) gotListing(g fleet.Group) {
 	default:
 		s.later(Info, "stay for now", reasons)
 	}
+}
+
+// gotPast looks, once, at what the group remembers: where this instance was launched
+// because another one had only just left, it stays for longer than that one.
+func (s *Monitor) gotPast(all []fleet.Activity) {
+	s.past = true
+	longer := s.patience.Came(scaling.Comebacks(all, s.find.who.Identity.InstanceID))
+	if longer > 0 && !s.idledEnough() {
+		s.say(Info, "stay for now", append(s.leave.why, fleet.Reason(fmt.Sprintf("one that had left was needed again at once, and this one was launched for it: stays idle for %s longer", longer.Round(time.Second))))...)
+		s.goTo(monAct)
+		return
+	}
+	s.goTo(leaveInit)
 }
 
 // gotInit waits for an init that was started to mend something: with AWS or GitLab away
@@ -389,6 +410,10 @@ func (s *Monitor) failedLeave(f *fleet.Failure) {
 		s.fails(levelOf(f), "cannot look whether to leave, staying for now", f)
 		s.leave.again = s.now.Add(max(pauseAfter(f), f.RetryAfter))
 		s.goTo(monAct)
+	case leavePast: // it would stay for a minute or two longer at most
+		s.fails(Debug, "going on without", f)
+		s.past = true
+		s.goTo(leaveInit)
 	case leaveTerminate:
 		s.failedTerminate(f)
 	case leaveNotice:

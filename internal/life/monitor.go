@@ -55,6 +55,7 @@ type Monitor struct {
 	before       Before // what was so before the present saturated spell
 	patience     scaling.Patience
 	worked       bool // jobs have been taken
+	past         bool // what became of those that left before this one is known
 	ready        readiness
 	pace         time.Duration // until the next reading; 0: the period
 
@@ -536,8 +537,11 @@ func (s *Monitor) rest() {
 // wantsToLeave tells whether the instance has been idle for long enough, and
 // whether there is a reason to ask the group.
 func (s *Monitor) wantsToLeave() bool {
-	stay := s.patience.For(scaling.PatienceSettings{Idle: s.set.IdleThreshold, Most: s.set.LearnIdle})
-	return s.idle >= stay && !s.leave.quiet && !s.now.Before(s.leave.again)
+	return s.idledEnough() && !s.leave.quiet && !s.now.Before(s.leave.again)
+}
+
+func (s *Monitor) idledEnough() bool {
+	return s.idle >= s.patience.For(scaling.PatienceSettings{Idle: s.set.IdleThreshold, Most: s.set.LearnIdle})
 }
 
 // learn takes in how long it was without a job between two.

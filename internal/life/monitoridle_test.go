@@ -12,40 +12,78 @@ import (
 // but sleeps until it returns false. page may let time pass.
 func readings(t *testing.T, mode fleet.Mode, flags fleet.Flags, page func(now *time.Time) fleet.Observation, act func(a life.Action, now time.Time) bool) {
 	t.Helper()
-	m := life.NewMonitor(life.MonitorSettings{
+	set := life.MonitorSettings{
 		Group: "ci", Mode: mode, Period: 10 * time.Second, SaturatedPeriod: 10 * time.Second, IdleThreshold: 4 * time.Hour,
 		UnprotectAfter: time.Minute, HoldTimeout: 2 * time.Minute, UnhealthyAfter: 15 * time.Minute,
+	}
+	alone{flags: flags, page: page}.run(t, set, func(a life.Action, now time.Time) (any, *fleet.Failure, bool) {
+		return nil, nil, act(a, now)
 	})
+}
+
+// monitorAlone has monitor live on an idle instance, the only one of its group, until
+// act returns false; what act returns is the action's result, where it is not nil.
+func monitorAlone(t *testing.T, set life.MonitorSettings, act func(a life.Action, now time.Time) (any, *fleet.Failure, bool)) {
+	t.Helper()
+	alone{
+		flags: fleet.Flags{Registered: true},
+		page: func(now *time.Time) fleet.Observation {
+			return fleet.Observation{At: *now, Concurrent: 4, StartedAt: 1, Runners: []fleet.RunnerReading{{Name: "ci"}}}
+		},
+	}.run(t, set, act)
+}
+
+// alone is the only instance of its group.
+type alone struct {
+	flags fleet.Flags
+	page  func(now *time.Time) fleet.Observation
+}
+
+func (x alone) run(t *testing.T, set life.MonitorSettings, act func(a life.Action, now time.Time) (any, *fleet.Failure, bool)) {
+	t.Helper()
+	m := life.NewMonitor(set)
 	now := epoch
 	var e life.Event = life.Started{}
 	for range 10_000 {
 		var actions []life.Action
 		m, actions = m.Step(e, now)
 		a := actions[len(actions)-1]
-		r := life.Result{Action: a}
-		switch a := a.(type) {
-		case life.Sleep:
-			now, e = a.Until, life.Woke{}
+		if s, sleeps := a.(life.Sleep); sleeps {
+			now, e = s.Until, life.Woke{}
 			continue
-		case life.ReadFlags:
-			r.Value = flags
-		case life.ReadWhoami:
-			r.Value = &life.Whoami{Identity: fleet.Identity{InstanceID: "i-self"}, Group: "ci"}
-		case life.ScrapeMetrics:
-			r.Value = page(&now)
-		case life.DescribeGroup:
-			r.Value = fleet.Group{Name: "ci", Max: 9, Desired: 1, Instances: []fleet.Instance{{ID: "i-self", State: fleet.InService, Healthy: true}}}
-		case life.DescribeActivities:
-			r.Value = []fleet.Activity{}
-		case life.ReadUnit:
-			r.Value = fleet.UnitState{Active: "active"}
 		}
-		if !act(a, now) {
+		r := life.Result{Action: a, Value: x.answer(a, &now)}
+		value, failure, on := act(a, now)
+		if !on {
 			return
+		}
+		if value != nil {
+			r.Value = value
+		}
+		if r.Failure = failure; failure != nil {
+			r.Value = nil
 		}
 		e = r
 	}
 	t.Fatal("it went on for ever")
+}
+
+func (x alone) answer(a life.Action, now *time.Time) any {
+	switch a.(type) {
+	case life.ReadFlags:
+		return x.flags
+	case life.ReadWhoami:
+		return &life.Whoami{Identity: fleet.Identity{InstanceID: "i-self"}, Group: "ci"}
+	case life.ScrapeMetrics:
+		return x.page(now)
+	case life.DescribeGroup:
+		return fleet.Group{Name: "ci", Max: 9, Desired: 1, Instances: []fleet.Instance{{ID: "i-self", State: fleet.InService, Healthy: true}}}
+	case life.DescribeActivities:
+		return []fleet.Activity{}
+	case life.ReadUnit:
+		return fleet.UnitState{Active: "active"}
+	}
+	return nil
 }
 
 // TestMonitorLateLookIsNoIdleSpell: a reading that hangs for as long as three

@@ -12,10 +12,12 @@ type PatienceSettings struct {
 }
 
 // Patience is how long an idle instance stays: fixed, or learned from its own gaps
-// between jobs so far: how long it was without any. The zero value has learned nothing.
+// between jobs so far: how long it was without any; and longer where those before it
+// went too soon. The zero value has learned nothing.
 type Patience struct {
 	gaps [gapsKept]time.Duration
 	n    int
+	back Comeback
 }
 
 // gapsFactor is for how many of its gaps one that learns stays.
@@ -31,10 +33,22 @@ func (p *Patience) Took(gap time.Duration) {
 	p.n++
 }
 
+// Came takes in how this instance came to be launched. It tells how much longer it
+// stays for that.
+func (p *Patience) Came(c Comeback) time.Duration {
+	p.back = c
+	return c.longer()
+}
+
 // For is how long to stay before looking whether to leave, never less than the
-// fixed time. One that learns stays for four times its mean gap of late, where that is
+// fixed time, and longer where this instance was launched because another one had
+// left. One that learns stays for four times its mean gap of late, where that is
 // longer.
 func (p *Patience) For(set PatienceSettings) time.Duration {
+	return max(p.learned(set), set.Idle+p.back.longer())
+}
+
+func (p *Patience) learned(set PatienceSettings) time.Duration {
 	if set.Most <= set.Idle || p.n == 0 {
 		return set.Idle
 	}

@@ -196,10 +196,18 @@ func (p *process) activities(list []world.Activity) []fleet.Activity {
 	}
 	out := make([]fleet.Activity, 0, n)
 	for _, a := range list[:n] {
-		out = append(out, fleet.Activity{ID: a.ID, InstanceID: a.InstanceID, Description: a.Description, Cause: a.Cause, Start: a.Start.Add(p.offset), Status: a.Status})
+		out = append(out, fleet.Activity{ID: a.ID, InstanceID: a.InstanceID, Description: a.Description, Cause: a.Cause, Start: a.Start.Add(p.offset), End: p.ended(a), Status: a.Status})
 	}
 	slices.SortStableFunc(out, func(a, b fleet.Activity) int { return b.Start.Compare(a.Start) })
 	return out
+}
+
+// ended is when an activity was over, by the process's clock.
+func (p *process) ended(a world.Activity) time.Time {
+	if a.End.IsZero() {
+		return time.Time{}
+	}
+	return a.End.Add(p.offset)
 }
 
 // picture is the group as it was at a time.

@@ -11,7 +11,7 @@ import (
 	"github.com/shoal-ci/shoal/internal/simulate/trace"
 )
 
-// usual are the options of the comparisons.
+// usual are the options of the documents' comparisons.
 func usual() capacity.Options {
 	return capacity.Options{
 		Slots: []int{6}, Boot: 90 * time.Second, Init: 2 * time.Second, Idle: 180 * time.Second,

@@ -28,7 +28,8 @@ type shoal struct {
 	who     []int32 // the instances in the listing's order
 	of      []shoalInstance
 	start   time.Time
-	wanted  int // spares, in the minute that runs
+	wanted  int              // spares, in the minute that runs
+	past    []fleet.Activity // what the group remembers of launches and leaves, oldest first
 }
 
 // shoalInstance is one instance's daemons.
@@ -52,6 +53,7 @@ type shoalInstance struct {
 	spell    int32         // of idleness: what an earlier one planned is void
 	waited   int           // looks at which others were to go first
 	failed   int           // throttled calls in a row
+	past     bool          // it knows what became of those that left before it
 }
 
 // page is a metrics page.
@@ -139,13 +141,25 @@ func (p *shoal) time(at time.Duration) time.Time { return p.start.Add(at) }
 
 var zones = []string{"a", "b", "c"}
 
-func (p *shoal) launched(_ *engine, n int32) {
+// remembers is how far back the group's activities are read, and remembered at most.
+const remembers = 500
+
+// happened has the group remember a launch or a leave.
+func (p *shoal) happened(a fleet.Activity) {
+	if len(p.past) == 2*remembers {
+		p.past = append(p.past[:0], p.past[remembers:]...)
+	}
+	p.past = append(p.past, a)
+}
+
+func (p *shoal) launched(e *engine, n int32) {
 	id := fmt.Sprintf("i-%016x", mix(uint64(n)))                                                            //nolint:gosec // a number from 0 on
 	p.of = append(p.of, shoalInstance{id: id, pos: int32(len(p.who)), growth: scaling.NewGrowth(p.growth)}) //nolint:gosec // at most MaxInstances
 	p.who = append(p.who, n)
 	p.listing.Instances = append(p.listing.Instances, fleet.Instance{
 		ID: id, AvailabilityZone: zones[int(n)%len(zones)], State: fleet.Pending, Healthy: true, TemplateVersion: "1",
 	})
+	p.happened(fleet.Activity{InstanceID: id, Description: "Launching a new EC2 instance", Start: p.time(e.now), End: p.time(e.instances[n].inSvc)})
 }
 
 // mix spreads a number over 64 bits (splitmix64): ids do not sort by age.
@@ -426,6 +440,8 @@ func (p *shoal) idle(e *engine, n int32) {
 		return
 	}
 	switch verdict := p.mayLeave(e, n, g); {
+	case verdict == scaling.Go && p.longer(e, n):
+		p.planIdle(e, n)
 	case verdict == scaling.Go:
 		e.at(e.now+e.within(p.pollHold), shoalHeld, n, i.spell)
 	case verdict == scaling.Stay: // quiet until it has run a job, or the spares are released
@@ -438,6 +454,18 @@ func (p *shoal) idle(e *engine, n int32) {
 	}
 }
 
+// longer looks, once, at what became of those that left before this one. It tells
+// whether this one stays for longer.
+func (p *shoal) longer(e *engine, n int32) bool {
+	i := &p.of[n]
+	if i.past || !e.call() {
+		return false
+	}
+	i.past = true
+	i.patience.Came(scaling.Comebacks(p.past[max(0, len(p.past)-remembers):], i.id))
+	return e.now-i.active < p.stay(n)
+}
+
 func (p *shoal) mayLeave(e *engine, n int32, g fleet.Group) scaling.Verdict {
 	i := &p.of[n]
 	slots := e.instances[n].slots
@@ -448,6 +476,7 @@ func (p *shoal) mayLeave(e *engine, n int32, g fleet.Group) scaling.Verdict {
 // letGo looks once more and ends the instance, or puts it back to work.
 func (p *shoal) letGo(e *engine, n int32) {
 	if g, ok := p.look(e); ok && p.mayLeave(e, n, g) == scaling.Go && e.call() {
+		p.happened(fleet.Activity{InstanceID: p.of[n].id, Description: "Terminating EC2 instance", Cause: "shrinking the capacity", Start: p.time(e.now)})
 		e.terminate(n, true)
 		return
 	}

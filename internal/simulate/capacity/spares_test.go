@@ -42,10 +42,10 @@ func TestLearningBridgesGaps(t *testing.T) {
 	o.Max = 1
 	var jobs []trace.Job
 	at := time.Duration(0)
-	for n := range 60 { // gaps of 160 s, with one of 280 s after every ten
+	for n := range 60 { // gaps of 160 s, with one of 400 s after every ten
 		at += 160 * time.Second
 		if n%10 == 9 {
-			at += 120 * time.Second
+			at += 240 * time.Second
 		}
 		jobs = append(jobs, trace.Job{Created: at, Duration: 5 * time.Second})
 	}
