@@ -154,6 +154,8 @@ func (e *engine) happen(due *event) {
 		if due.a == e.pollGen {
 			e.poll()
 		}
+	case evAsk:
+		e.askOn(due.a)
 	case evUp:
 		e.up(due.a)
 	case evHook:
@@ -224,32 +226,46 @@ func (e *engine) done(j int32) {
 	e.free(n)
 }
 
-// free has an instance with a free slot ask for jobs.
+// free takes in that a slot of an instance is free. One that had none asks at once,
+// the others ask in their turn.
 func (e *engine) free(n int32) {
-	if e.ask(n) {
+	if e.instances[n].free() == 1 && e.ask(n) {
 		e.policy.filled(e, n)
 		return
 	}
 	e.policy.freed(e, n)
 }
 
-// ask fills an instance from the queue as far as it goes; it polls from then on
-// while it has a free slot. It tells whether there was a job.
+// requestTime is how long a runner takes from one job that it is given to the next:
+// GitLab's answer, and the way there and back. It asks for one job at a time.
+const requestTime = 100 * time.Millisecond
+
+// ask has an instance take a job from the queue. While it is given some, and has a free
+// slot, it goes on asking; then it polls. It tells whether there was a job.
 func (e *engine) ask(n int32) bool {
 	i := &e.instances[n]
-	if i.state != inService || e.central || e.single && i.total > 0 {
+	if i.state != inService || i.asking || e.central || e.single && i.total > 0 {
 		return false
 	}
-	took := false
-	for i.free() > 0 && e.queue.len() > 0 {
-		e.begin(n, e.queue.pop())
-		took = true
+	if i.free() == 0 || e.queue.len() == 0 {
+		e.setPolling(n, i.free() > 0)
+		return false
 	}
-	if took {
-		i.gauge = e.queue.len() + 1
+	e.begin(n, e.queue.pop())
+	i.gauge = e.queue.len() + 1
+	e.setPolling(n, false)
+	if i.asking = i.free() > 0; i.asking {
+		e.at(e.now+requestTime, evAsk, n, 0)
 	}
-	e.setPolling(n, i.free() > 0)
-	return took
+	return true
+}
+
+// askOn is the next request of an instance that was given a job.
+func (e *engine) askOn(n int32) {
+	e.instances[n].asking = false
+	if e.ask(n) {
+		e.policy.filled(e, n)
+	}
 }
 
 // setPolling has an instance among those that poll, or not.
@@ -257,7 +273,7 @@ func (e *engine) setPolling(n int32, on bool) {
 	i := &e.instances[n]
 	switch {
 	case on && i.place < 0:
-		i.place = e.placeFor(n)
+		i.place = e.placeFor()
 		e.pollers.add(i.place, n)
 	case !on && i.place >= 0:
 		e.pollers.remove(i.place)
@@ -265,13 +281,19 @@ func (e *engine) setPolling(n int32, on bool) {
 	}
 }
 
-// placeFor is a free place in the interval, at the instance's own phase.
-func (e *engine) placeFor(n int32) int32 {
-	at := e.instances[n].phase
+// placeFor is a free place in the interval, a whole one after the request just now.
+func (e *engine) placeFor() int32 {
+	at := e.turn()
 	for e.pollers.has(at) {
 		at = (at + 1) % places
 	}
 	return at
+}
+
+// turn is this moment's place in the interval.
+func (e *engine) turn() int32 {
+	interval := e.opt.CheckInterval
+	return int32(e.now % interval * places / interval) //nolint:gosec // below places
 }
 
 // planPoll plans the next poll of anyone, where somebody polls and a job waits.
@@ -281,10 +303,8 @@ func (e *engine) planPoll() {
 		return
 	}
 	interval := e.opt.CheckInterval
-	cycle := e.now - e.now%interval
-	here := int32((e.now - cycle) * places / interval) //nolint:gosec // below places
-	place := e.pollers.next(min(here+1, places-1))
-	at := cycle + time.Duration(place)*interval/places
+	place := e.pollers.next(min(e.turn()+1, places-1))
+	at := e.now - e.now%interval + time.Duration(place)*interval/places
 	if at < e.now {
 		at += interval
 	}

@@ -16,6 +16,7 @@ type kind uint8
 const (
 	evDone    kind = iota // job a ends, its attempt b
 	evPoll                // the poll of generation a is due
+	evAsk                 // instance a, which was given a job, asks for the next one
 	evUp                  // instance a comes into service
 	evHook                // the webhook looks, generation a
 	evSpot                // EC2 announces that it will take instance a

@@ -11,8 +11,9 @@ type instance struct {
 	state    state
 	pos      int32 // among the living
 	doomed   bool  // EC2 has announced that it will take it
+	asking   bool  // it was given a job, and asks for another one
 
-	phase, place int32 // of its polls: its own, and where it stands while it polls (-1)
+	place int32 // of its polls in the interval, while it polls (-1)
 
 	// What its runner's metrics show.
 	total int64         // jobs given
@@ -58,7 +59,7 @@ func (e *engine) launchIn(delay time.Duration) int32 {
 	}
 	e.instances = append(e.instances, instance{
 		launched: e.now, inSvc: e.now + delay, slots: slots, pos: int32(len(e.alive)), //nolint:gosec // at most MaxInstances
-		phase: e.rand.Int32N(places), place: -1,
+		place: -1,
 	})
 	e.alive = append(e.alive, n)
 	e.pending++

@@ -152,7 +152,8 @@ func TestStagesWait(t *testing.T) {
 		{Created: 340 * time.Second, Duration: 5 * time.Second, Pipeline: 2},
 	}
 	r := run(t, jobs, "static:instances=1", o, 1)
-	if got := r.InstanceHours * 3600; math.Abs(got-410) > 0.01 || r.Wait.Max > 0.01 {
+	// The second of two that can run at once is asked for a request later.
+	if got := r.InstanceHours * 3600; math.Abs(got-410) > 0.01 || r.Wait.Max > 0.11 {
 		t.Errorf("took %.3f s, want 410; %+v", got, r.Wait)
 	}
 }
