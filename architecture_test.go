@@ -32,7 +32,7 @@ var layers = map[string][]string{
 	"internal/demand":            {"internal/fleet", "internal/scaling", "internal/life"},
 	"internal/reap":              {"internal/fleet", "internal/scaling", "internal/life"},
 	"internal/simulate":          {"internal/fleet", "internal/scaling", "internal/life", "internal/world"},
-	"internal/simulate/capacity": {"internal/fleet", "internal/scaling", "internal/simulate/trace"},
+	"internal/simulate/capacity": {"internal/fleet", "internal/scaling", "internal/life", "internal/simulate", "internal/simulate/trace"},
 	"internal/simulate/trace":    {},
 	"internal/emulator/...":      {"internal/fleet", "internal/scaling", "internal/life", "internal/world", "internal/emulator/...", "packaging/..."},
 

@@ -150,6 +150,9 @@ func (f simulateFlags) check() ([]capacity.Policy, error) {
 			all = append(all, fmt.Errorf("--policy: %w", err))
 			continue
 		}
+		if err := p.Check(f.Options); err != nil {
+			all = append(all, fmt.Errorf("--policy %s: %w", spec, err))
+		}
 		with = append(with, p)
 	}
 	if len(all) > 0 {

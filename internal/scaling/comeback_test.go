@@ -34,13 +34,13 @@ func TestComebacks(t *testing.T) {
 		all  []fleet.Activity
 		want int
 	}{
-		"nothing is remembered":                       {nil, 0},
-		"the first of all":                            {[]fleet.Activity{launch("i-2", 0)}, 0},
-		"right after a leave":                         {[]fleet.Activity{left("i-1", 0), launch("i-2", 20)}, 1},
-		"a launch time after it":                      {[]fleet.Activity{left("i-1", 0), launch("i-2", 90)}, 1},
-		"later":                                       {[]fleet.Activity{left("i-1", 0), launch("i-2", 91)}, 0},
-		"before it":                                   {[]fleet.Activity{launch("i-2", 0), left("i-1", 10)}, 0},
-		"the second time":                             {[]fleet.Activity{left("i-0", 0), launch("i-1", 20), left("i-1", 400), launch("i-2", 480)}, 2},
+		"nothing is remembered":  {nil, 0},
+		"the first of all":       {[]fleet.Activity{launch("i-2", 0)}, 0},
+		"right after a leave":    {[]fleet.Activity{left("i-1", 0), launch("i-2", 20)}, 1},
+		"a launch time after it": {[]fleet.Activity{left("i-1", 0), launch("i-2", 90)}, 1},
+		"later":                  {[]fleet.Activity{left("i-1", 0), launch("i-2", 91)}, 0},
+		"before it":              {[]fleet.Activity{launch("i-2", 0), left("i-1", 10)}, 0},
+		"the second time":        {[]fleet.Activity{left("i-0", 0), launch("i-1", 20), left("i-1", 400), launch("i-2", 480)}, 2},
 		"the second time, in the order of the API":    {[]fleet.Activity{launch("i-2", 480), left("i-1", 400), launch("i-1", 20), left("i-0", 0)}, 2},
 		"another launch has made it good":             {[]fleet.Activity{left("i-0", 0), launch("i-1", 20), launch("i-2", 21)}, 0},
 		"two left, two came":                          {[]fleet.Activity{left("i-8", 0), left("i-9", 1), launch("i-1", 20), launch("i-2", 21)}, 1},

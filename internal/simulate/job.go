@@ -100,9 +100,12 @@ func (j *job) done(interrupted bool) {
 	}
 	r.changed()
 	r.maybeEnd()
+	if r.taken()+1 < l.slots { // else the feeder waits for this very slot
+		return
+	}
 	for _, s := range r.sections {
 		if !s.inFlight && !s.removed {
-			r.later(50*time.Millisecond, checkInterval, s.poll)
+			s.pollIn(time.Millisecond, 20*time.Millisecond)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 // then, and one whose instance never comes to it strikes nobody.
 func TestMoments(t *testing.T) {
 	t.Parallel()
-	s := Schedule{Seed: 5, Faults: []Fault{
+	s := Schedule{Seed: 4, Faults: []Fault{
 		{Kind: SoftReboot, Since: Boot, At: 10 * time.Minute, Instance: 3},
 		{Kind: Spot, At: time.Hour, Instance: 1},
 		{Kind: Crash, Since: Boot, At: time.Second, Instance: 999},

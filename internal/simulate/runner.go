@@ -42,7 +42,7 @@ const (
 
 const (
 	runnerRestart = 120 * time.Second
-	checkInterval = 3 * time.Second
+	checkInterval = 3 * time.Second // where Live does not say
 	configPoll    = 3 * time.Second
 	strikesMost   = 3 // refused polls until it disables itself
 	disabledFor   = time.Hour
@@ -120,7 +120,7 @@ func (r *runner) load() {
 			s.extra = s.inFlight && r.taken() >= r.in.l.slots
 			continue
 		}
-		r.later(100*time.Millisecond, time.Second, s.poll)
+		s.pollIn(100*time.Millisecond, time.Second)
 	}
 }
 
@@ -320,6 +320,7 @@ type section struct {
 	extra   bool // one more poll follows though it was taken out
 
 	gen      uint32 // of the poll
+	turn     uint32 // of the time at which it asks next
 	inFlight bool
 	held     bool // GitLab holds it
 	until    time.Duration
@@ -341,6 +342,17 @@ type section struct {
 	backoff       time.Duration
 }
 
+// pollIn has the section ask after a drawn time, and not when it else would have.
+func (s *section) pollIn(low, high time.Duration) {
+	s.turn++
+	turn := s.turn
+	s.r.later(low, high, func() {
+		if s.turn == turn {
+			s.poll()
+		}
+	})
+}
+
 // poll asks GitLab for a job where a slot is free.
 func (s *section) poll() {
 	r := s.r
@@ -349,7 +361,7 @@ func (s *section) poll() {
 		return
 	}
 	if s.disabledUntil > l.at {
-		r.later(s.disabledUntil-l.at, s.disabledUntil-l.at+checkInterval, s.poll)
+		s.pollIn(s.disabledUntil-l.at, s.disabledUntil-l.at+l.interval)
 		return
 	}
 	if s.removed {
@@ -443,13 +455,14 @@ func (s *section) over(pause time.Duration) {
 	s.gen++
 	s.r.changed()
 	if s.removed && s.extra {
-		s.r.later(time.Millisecond, 10*time.Millisecond, s.poll)
+		s.pollIn(time.Millisecond, 10*time.Millisecond)
 		return
 	}
-	s.r.later(max(pause, checkInterval), max(pause, checkInterval)+100*time.Millisecond, s.poll)
+	interval := s.r.in.l.interval
+	s.pollIn(max(pause, interval), max(pause, interval)+100*time.Millisecond)
 	for _, o := range s.r.sections { // those that found no slot free come in turn
 		if o != s && !o.inFlight && !o.removed {
-			s.r.later(50*time.Millisecond, checkInterval, o.poll)
+			o.pollIn(50*time.Millisecond, interval)
 		}
 	}
 }
@@ -516,5 +529,5 @@ func (s *section) receives(h world.Handout, j *job, w work) {
 	}
 	r.later(w.takes, w.takes, func() { j.report(state, reason) })
 	j.keep()
-	r.later(time.Millisecond, 20*time.Millisecond, s.poll)
+	s.pollIn(time.Millisecond, 20*time.Millisecond)
 }

@@ -21,11 +21,17 @@ type setup struct {
 	endHook            time.Duration
 	noTags             bool
 
-	hold  time.Duration // of a poll by GitLab
-	world world.Options
+	hold     time.Duration // of a poll by GitLab
+	interval time.Duration // between two of a runner
+	world    world.Options
 
 	reap   reapSetup
 	spares life.SpareSettings
+
+	// What Live sets in place of what is drawn.
+	traced  *traced
+	monitor life.MonitorSettings
+	scaleUp life.ScaleUpSettings
 
 	work    []work
 	length  time.Duration // of the run
@@ -38,6 +44,8 @@ type work struct {
 	takes    time.Duration
 	fails    bool // its script does
 	stubborn bool // it ignores SIGTERM
+
+	stage, task int // of a trace
 }
 
 // fewest is how many instances every fleet begins with, whatever its minimum is:
@@ -56,7 +64,7 @@ func fleetOf(seed uint64) setup {
 	s := setup{
 		mode: pick(d, fleet.ModeToken, fleet.ModeCreate, fleet.ModeCreate), sections: pick(d, 1, 1, 1, 2), slots: d.from(1, 4), mayList: d.chance(0.6),
 		launchHook: pick(d, 5*time.Minute, 10*time.Minute, 20*time.Minute, 0), endHook: pick(d, 30*time.Second, time.Minute, 2*time.Minute, 5*time.Minute),
-		noTags: d.chance(0.2), hold: pick(d, 50*time.Second, 50*time.Second, 20*time.Second),
+		noTags: d.chance(0.2), hold: pick(d, 50*time.Second, 50*time.Second, 20*time.Second), interval: checkInterval,
 		length: 4*time.Hour + d.span(0, 10*time.Minute),
 	}
 	s.low = pick(d, 1, 10, 16, 20, 22, 24)
@@ -131,6 +139,11 @@ func (s *setup) initSettings(seed uint64) life.InitSettings {
 }
 
 func (s *setup) monitorSettings(seed uint64) life.MonitorSettings {
+	if s.traced != nil {
+		set := s.monitor
+		set.Seed = seed
+		return set
+	}
 	return life.MonitorSettings{
 		Mode: s.mode, Period: 10 * time.Second, SaturatedPeriod: 3 * time.Second, IdleThreshold: idleThreshold,
 		UnprotectAfter: unprotectAfter, HoldTimeout: leaveTimeout, UnhealthyAfter: unhealthyAfter, Spares: s.spares, Seed: seed,
@@ -138,6 +151,11 @@ func (s *setup) monitorSettings(seed uint64) life.MonitorSettings {
 }
 
 func (s *setup) scaleUpSettings(seed uint64) life.ScaleUpSettings {
+	if s.traced != nil {
+		set := s.scaleUp
+		set.Seed = seed
+		return set
+	}
 	return life.ScaleUpSettings{Period: 3 * time.Second, BlindAfter: time.Minute, Spares: s.spares, Seed: seed}
 }
 

@@ -46,8 +46,10 @@ type Broken struct {
 	What    string
 }
 
-// epoch is when every run begins.
-var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+// Epoch is when every run begins.
+var Epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+var epoch = Epoch
 
 // Run lives a schedule and judges it.
 func Run(s Schedule, o Options) Result {
@@ -129,7 +131,9 @@ func newLoopOf(fleet setup, s Schedule, o Options, h Host, length time.Duration)
 		l.plan(&s.Faults[i])
 	}
 	l.lookForDemand()
-	l.look()
+	if l.traced == nil { // the judge
+		l.look()
+	}
 	l.picture()
 	l.startReaper()
 	return l
@@ -256,6 +260,9 @@ func (l *loop) happened(e world.Event) {
 		l.queued()
 	case world.JobFinished:
 		l.jobEnded(e)
+		for _, w := range l.traced.done(l.work[e.Job]) {
+			l.submit(w)
+		}
 	}
 }
 
@@ -266,13 +273,19 @@ func (l *loop) submitNext(i int) {
 	}
 	w := l.setup.work[i]
 	l.after(max(0, w.at-l.at), func() {
-		id := l.world.SubmitJob(l.now, world.JobSpec{Name: "job"})
-		for int64(len(l.work)) <= id {
-			l.work, l.jobs = append(l.work, work{}), append(l.jobs, nil)
+		if !l.traced.waits(w) {
+			l.submit(w)
 		}
-		l.work[id] = w
 		l.submitNext(i + 1)
 	})
+}
+
+func (l *loop) submit(w work) {
+	id := l.world.SubmitJob(l.now, world.JobSpec{Name: "job"})
+	for int64(len(l.work)) <= id {
+		l.work, l.jobs = append(l.work, work{}), append(l.jobs, nil)
+	}
+	l.work[id] = w
 }
 
 // lookForDemand is what stands beside every fleet that may be empty: a job that
@@ -282,6 +295,8 @@ func (l *loop) lookForDemand() {
 		g := l.world.Groups(l.now, groupName)[0]
 		if g.Desired == 0 && g.Max > 0 && l.anyWaits() {
 			l.line(l.at, "webhook: a job waits and desired is 0")
+			l.world.CountCall("autoscaling", "DescribeGroup")
+			l.world.CountCall("autoscaling", "SetDesired")
 			_ = l.world.SetDesired(l.now, groupName, 1)
 		}
 		l.lookForDemand()

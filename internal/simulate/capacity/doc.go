@@ -11,5 +11,6 @@
 // can decide nothing is jumped over.
 //
 // Faults and the machines' own steps are left to package simulate, which lives
-// them through one by one; test/e2e holds this model against the emulator.
+// them through one by one. The policy shoal:machines=on is played by it, and holds this
+// model's short cut to account; test/e2e holds it against the emulator.
 package capacity

@@ -194,6 +194,16 @@ func spanFrom[P policy](least time.Duration, field func(P) *time.Duration) sette
 	}
 }
 
+func toggle[P policy](field func(P) *bool) setter {
+	return func(p policy, value string) error {
+		if value != "on" && value != "off" {
+			return errors.New("allowed: on, off")
+		}
+		*field(p.(P)) = value == "on"
+		return nil
+	}
+}
+
 func minutes[P policy](field func(P) *time.Duration) setter {
 	return func(p policy, value string) error {
 		n, err := strconv.Atoi(value)

@@ -38,15 +38,22 @@ type Wait struct {
 // jobs are done, and ends the run, whose result says nothing then, where it
 // answers false.
 func Run(p *Plan, with Policy, o Options, seed uint64, progress func(done int) bool) Result {
-	e := newEngine(p, o, seed, with.make())
-	e.run(progress)
-	return e.result(with.Spec)
+	policy := with.make()
+	var r Result
+	if s, ok := policy.(*shoal); ok && s.machines {
+		r = s.playMachines(p, o, seed, progress)
+	} else {
+		e := newEngine(p, o, seed, policy)
+		e.run(progress)
+		r = e.score.result(p.Jobs())
+	}
+	r.Policy = with.Spec
+	return r
 }
 
-func (e *engine) result(spec string) Result {
-	s := &e.score
+func (s *score) result(jobs int) Result {
 	r := Result{
-		Policy: spec, Jobs: e.plan.Jobs(), Wait: waitOf(s.waits), InstanceHours: s.paidFor / 3600,
+		Jobs: jobs, Wait: waitOf(s.waits), InstanceHours: s.paidFor / 3600,
 		Launches: float64(s.launches), LaunchesUnused: float64(s.unused), APICalls: float64(s.calls), JobsLost: s.lost, JobsUnfinished: s.unfinished,
 	}
 	if s.slotTime > 0 {

@@ -23,6 +23,7 @@ type shoal struct {
 	schedule     scaling.Schedule
 	gauge        int           // option gauge
 	pollHold     time.Duration // option poll_hold
+	machines     bool          // option machines
 
 	listing fleet.Group
 	who     []int32 // the instances in the listing's order
@@ -71,7 +72,7 @@ const (
 	shoalIdles = evPolicy2 // a reading at which it has been idle for some time
 	shoalHeld  = evPolicy3 // the last poll ends (b: the spell), or none is left: look again, and leave
 	shoalLooks = evPolicy4 // a call that was throttled is tried again
-	shoalReady = evPolicy5 // a minute begins (a: -1), or an instance looks after the spares
+	shoalReady = evPolicy5 // a minute begins (a: -1), or an instance looks after the spares (b: 1, as it begins)
 )
 
 var shoalOptions = []option{
@@ -84,6 +85,7 @@ var shoalOptions = []option{
 	{"saturated_period", "the same while jobs run, and a minute longer (3s)", spanFrom(shortestRead, func(p *shoal) *time.Duration { return &p.saturated })},
 	{"gauge", "1: the runner tells how many jobs wait, as from 18.1 on; 0: it does not (1)", whole(func(p *shoal) *int { return &p.gauge }, 0, 1)},
 	{"poll_hold", "up to how long GitLab holds a poll, which an instance that leaves lets end; 50s is GitLab's default, 0s goes with the polls of this model (0s)", span(func(p *shoal) *time.Duration { return &p.pollHold })},
+	{"machines", "on: played by the daemons' own machines, step by step, which takes a hundred times as long; off: by their decisions alone (off)", toggle(func(p *shoal) *bool { return &p.machines })},
 	{"blind_after", "how long an instance is full without news of the queue before it finds out (1m)", span(func(p *shoal) *time.Duration { return &p.growth.BlindAfter })},
 }
 
@@ -109,9 +111,14 @@ func (p *shoal) begin(e *engine) {
 	if p.patience.Idle == 0 {
 		p.patience.Idle = e.opt.Idle
 	}
-	p.schedule = scaling.Schedule{{Periods: p.sparePeriods, Zone: p.start.Location(), Slots: p.spares}}
+	p.schedule = p.scheduleIn(p.start.Location())
 	e.beginAtMin()
 	p.minute(e)
+}
+
+// scheduleIn is the spares' schedule, by the clock of a time zone.
+func (p *shoal) scheduleIn(zone *time.Location) scaling.Schedule {
+	return scaling.Schedule{{Periods: p.sparePeriods, Zone: zone, Slots: p.spares}}
 }
 
 // minute takes in what the schedule wants from now on, and plans the next one. Where it
@@ -196,6 +203,9 @@ func (p *shoal) up(e *engine, n int32) {
 	i.read = e.now - e.within(i.step)
 	i.changed = e.now
 	p.listed(n).State = fleet.InService
+	if p.wanted > 0 { // nobody may have looked after the spares
+		e.at(e.now+e.within(time.Minute), shoalReady, n, 1)
+	}
 	p.idles(e, n, i.read)
 }
 
@@ -232,7 +242,7 @@ func (p *shoal) filled(e *engine, n int32) {
 	p.change(e, n)
 	i.spell++
 	i.waited = 0
-	if !p.listed(n).Protected || i.full || e.instances[n].free() == 0 {
+	if !p.listed(n).Protected || i.full || e.instances[n].free() == 0 || i.idling && p.patience.Most > p.patience.Idle {
 		p.planRead(e, n, e.now)
 	}
 }
@@ -305,7 +315,9 @@ func (p *shoal) due(e *engine, due *event) {
 			p.idle(e, n)
 		}
 	case shoalReady:
-		p.holdReady(e, n)
+		if due.b == 0 || !p.listed(n).Protected { // it has looked when it went to work
+			p.holdReady(e, n)
+		}
 	case shoalHeld:
 		switch {
 		case due.b == 0:
