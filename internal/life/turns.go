@@ -55,6 +55,10 @@ func (t *turns) listed(g fleet.Group, self string, now time.Time) (first string,
 	g.Instances = all
 	turn := max(0, slices.Index(scaling.LeavingOrder(g, self), self))
 	t.next = t.first.Add(time.Duration(turn) * turnSpan)
+	if now.Sub(t.next) > turnSpan { // others that have missed theirs would act with it
+		t.first = now
+		t.next = t.first.Add(time.Duration(turn) * turnSpan)
+	}
 	return "", !now.Before(t.next)
 }
 
