@@ -191,6 +191,7 @@ func (s *Monitor) gotListing(g fleet.Group) {
 		s.later(Debug, "stay", reasons)
 	case scaling.Stay:
 		s.leave.quiet = true
+		s.missesSpares(g)
 		s.say(Info, "stay", reasons...)
 		s.goTo(monAct)
 	default:

@@ -3,6 +3,7 @@ package life
 import (
 	"time"
 
+	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/scaling"
 )
 
@@ -41,6 +42,14 @@ func (r *readiness) reads(set SpareSettings, seed uint64, now time.Time) (fewer 
 func (r *readiness) works(now time.Time) {
 	if r.wanted > 0 {
 		r.at = now
+	}
+}
+
+// missesSpares has the spares looked after where a listing shows too few, though nothing
+// has befallen them here: desired was lowered by hand, and is not any more.
+func (s *Monitor) missesSpares(g fleet.Group) {
+	if spares := s.set.Spares.Slots.At(s.now); spares > 0 && !g.Weighted && scaling.HoldReady(g, "", s.last.Slots(), spares).Needed {
+		s.ready.at = s.now
 	}
 }
 

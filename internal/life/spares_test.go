@@ -261,3 +261,17 @@ func TestMonitorLearnsToStay(t *testing.T) {
 		}
 	}
 }
+
+// TestMonitorMissesSpares: an idle instance that is told to stay, and sees fewer spares
+// than are wanted, has them looked after: desired may have been lowered by hand meanwhile.
+func TestMonitorMissesSpares(t *testing.T) {
+	for spares, want := range map[string]int{"2": 1, "4": 2} { // of one instance, which this one is, and of two
+		s := shore{running: constant(0), others: []fleet.Instance{busyOther}, desired: 2}
+		set := spareMonitor
+		set.Spares.Slots = spare(t, spares)
+		all, _ := timed(life.NewMonitor(set), 30*time.Minute, s.answer)
+		if got := count(all, 0, isScaleUp); got != want {
+			t.Errorf("%s slots: scale-up was started %d times, want %d", spares, got, want)
+		}
+	}
+}
