@@ -198,7 +198,7 @@ func (l *loop) condemns(p *process, a life.SetUnhealthy) error {
 	if l.at-i.trulyAt < unhealthyAfter-2*time.Minute && i.hurtSince(l.at-20*time.Minute, RunnerMute) == 0 {
 		l.breaks("damping", "i%02d is reported Unhealthy though it worked %s ago", i.number, l.at-i.trulyAt)
 	}
-	if l.mode == fleet.ModeToken && i.runner.state == runnerActive && i.runner.deaf == nil && i.units[unitInit].broken == nil && l.at-i.units[unitInit].mendedAt > actionTimeout && i.hurtSince(l.at-20*time.Minute, RunnerMute) == 0 {
+	if l.mode == fleet.ModeToken && i.runner.state == runnerActive && !i.runner.quitting && i.runner.deaf == nil && i.units[unitInit].broken == nil && l.at-i.units[unitInit].mendedAt > actionTimeout && i.hurtSince(l.at-20*time.Minute, RunnerMute) == 0 {
 		l.breaks("damping", "i%02d is reported Unhealthy for a reason that all share", i.number)
 	}
 	if age := l.at - i.launchedAt; age < unhealthyAfter { // whatever it could see of itself, it was not ill for that long
