@@ -55,6 +55,9 @@ func (n *neighbour) gotListing(f *flow, self string, g fleet.Group) {
 		return
 	}
 	n.next = n.resort.turns.next
+	if first == "" && n.resort.turns.missed() {
+		n.step = resortLook
+	}
 }
 
 // gotActivities gives way where the fleet has just replaced an instance.
@@ -99,6 +102,7 @@ func (n *neighbour) gotRunner(f *flow, u fleet.UnitState) {
 func (n *neighbour) noJobs(f *flow) {
 	next := resortAgain
 	if n.resort.waits {
+		n.resort.turns.onTime(f.now)
 		next = resortLook
 	}
 	n.resort.waits = false

@@ -16,6 +16,7 @@ import (
 type turns struct {
 	next   time.Time // not before: look again
 	first  time.Time // turns count from then: the first listing, or the end of a pause that all keep
+	mine   time.Time // the turn that it has missed, and waits for once more
 	others int       // looks in a row that found another instance reported
 }
 
@@ -23,6 +24,9 @@ const (
 	// turnSpan is the distance between two instances: by then the one before is listed
 	// as Unhealthy. It is one for all reasons, or the turns of two would meet.
 	turnSpan = 20 * time.Second
+	// missedSpan is the distance between two that have missed theirs, within one turn's:
+	// a unit that lives for a while between its deaths may be seen well by the next one.
+	missedSpan = time.Second
 	// illPause is the time in which one fleet replaces one instance for one reason.
 	illPause = 10 * time.Minute
 	// markedPause is how long the group may take to act on an Unhealthy report.
@@ -48,19 +52,29 @@ func (t *turns) listed(g fleet.Group, self string, now time.Time) (first string,
 		if all[i].ID != self && !all[i].Healthy && all[i].State == fleet.InService {
 			t.next = now.Add(min(turnSpan<<min(t.others, 5), markedPause)) // a group that does not act is not asked for ever
 			t.others++
+			t.mine = time.Time{}
 			return all[i].ID, false
 		}
 	}
 	t.others = 0
 	g.Instances = all
-	turn := max(0, slices.Index(scaling.LeavingOrder(g, self), self))
-	t.next = t.first.Add(time.Duration(turn) * turnSpan)
+	if late := now.Sub(t.mine); late >= 0 && late <= turnSpan { // whatever has become of the order meanwhile
+		return "", true
+	}
+	turn := time.Duration(max(0, slices.Index(scaling.LeavingOrder(g, self), self)))
+	t.next, t.mine = t.first.Add(turn*turnSpan), time.Time{}
 	if now.Sub(t.next) > turnSpan { // others that have missed theirs would act with it
-		t.first = now
-		t.next = t.first.Add(time.Duration(turn) * turnSpan)
+		t.mine = now.Add(turn * missedSpan % turnSpan)
+		t.next = t.mine
 	}
 	return "", !now.Before(t.next)
 }
+
+// missed tells whether it waits a moment for what it has missed.
+func (t *turns) missed() bool { return !t.mine.IsZero() }
+
+// onTime has a turn count that has come while this instance was kept from it.
+func (t *turns) onTime(now time.Time) { t.mine = now }
 
 // justReplaced finds another instance that the group has replaced for its health
 // within the pause: this one gives way. Turns count from the pause's end, by the group
@@ -70,7 +84,7 @@ func (t *turns) justReplaced(all []fleet.Activity, self string, now time.Time) (
 		since := now.Sub(a.Start)
 		if a.InstanceID != self && since < illPause && strings.Contains(strings.ToLower(a.Cause), unhealthyCause) {
 			t.first = now.Add(illPause - max(0, since))
-			t.next = t.first
+			t.next, t.mine = t.first, time.Time{}
 			return a, true
 		}
 	}
@@ -79,7 +93,7 @@ func (t *turns) justReplaced(all []fleet.Activity, self string, now time.Time) (
 
 // fails has all begin with their turns anew, after a pause.
 func (t *turns) fails(now time.Time, pause time.Duration) {
-	t.first, t.next = time.Time{}, now.Add(pause)
+	t.first, t.mine, t.next = time.Time{}, time.Time{}, now.Add(pause)
 }
 
 func insteadReplaced(a fleet.Activity, now time.Time) fleet.Reason {

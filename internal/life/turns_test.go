@@ -9,7 +9,7 @@ import (
 )
 
 // TestMissedTurns: instances that all come too late for their turns, at the same
-// instant, do not act together for that: they begin with their turns anew.
+// instant, do not act together for that: a second lies between two.
 func TestMissedTurns(t *testing.T) {
 	g := fleet.Group{Name: "ci", Max: 9, Desired: 4}
 	for n := range 4 {
@@ -33,7 +33,7 @@ func TestMissedTurns(t *testing.T) {
 		}
 	}
 	for n := range 4 {
-		if at := time.Duration(n) * turnSpan; acts[at] != 1 {
+		if at := time.Duration(n) * missedSpan; acts[at] != 1 {
 			t.Errorf("%d act %s after they have come late, want one each: %v", acts[at], at, acts)
 		}
 	}
