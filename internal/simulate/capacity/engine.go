@@ -116,6 +116,9 @@ func (e *engine) run(progress func(done int) bool) {
 			break
 		}
 	}
+	if e.score.done == e.plan.Jobs() { // what is kept for ever is paid for until then
+		e.now = e.score.lastDone
+	}
 	e.policy.end(e)
 	e.score.end(e)
 }

@@ -49,7 +49,7 @@ func (s *score) cut(e *engine, j int32) {
 
 // paid counts an instance's time.
 func (s *score) paid(e *engine, i *instance) {
-	d := (e.now - i.launched).Seconds()
+	d := max(0, e.now-i.launched).Seconds()
 	s.paidFor += d
 	s.slotTime += d * float64(i.slots)
 	s.launches++
@@ -58,8 +58,7 @@ func (s *score) paid(e *engine, i *instance) {
 	}
 }
 
-// end counts those that are still there, until the last job was done: what is
-// kept for ever would make a run that is watched for longer a dearer one.
+// end counts those that are still there: a run that is watched for longer is no dearer.
 func (s *score) end(e *engine) {
 	for _, n := range e.alive {
 		s.paid(e, &e.instances[n])

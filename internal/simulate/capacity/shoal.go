@@ -286,6 +286,9 @@ func (p *shoal) observation(slots int, m page, at time.Duration) fleet.Observati
 // planRead plans a reading at the first one that is not before at.
 func (p *shoal) planRead(e *engine, n int32, at time.Duration) {
 	i := &p.of[n]
+	if at-e.now > maxQuiet { // nothing but what happens has it read
+		return
+	}
 	at = next(at, i.read, i.step)
 	if i.planned > 0 && i.planned <= at {
 		return
