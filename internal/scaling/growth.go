@@ -12,6 +12,10 @@ type GrowthSettings struct {
 	// is its turn to find out. Shorter: instances that nobody needed; longer: jobs
 	// that nobody knows of wait longer.
 	BlindAfter time.Duration
+	// Grace is how long the jobs had waited that are taken, before an instance raises by
+	// itself where a job hook is at work; 0: none is. Longer than a launch: for that
+	// long jobs wait while the hook sees to them, too.
+	Grace time.Duration
 }
 
 const (
@@ -22,6 +26,9 @@ const (
 	// blindGaugeless is the same for runners that do not tell how many jobs wait:
 	// that every slot is taken is all there is to know.
 	blindGaugeless = 10 * time.Second
+	// blindBesideHook is the same where a job hook is at work: it knows of every job, so
+	// to find out is a launch for nothing, unless the hook is down.
+	blindBesideHook = time.Hour
 	// againFirst and againMost bound how often a fresh queue that needs no more than
 	// was provided for has the group looked at: what was on its way may be busy by
 	// then, and the same queue needs more.
@@ -148,9 +155,9 @@ func (g *Growth) Read(o fleet.Observation, now time.Time) Urge {
 		g.basis = byGauge
 		g.left = min(g.left, g.queue.Jobs)
 		g.heard(now)
-		return g.lookIf(float64(g.queue.Jobs) > g.absorbed(now) && (g.queue.Jobs > g.look.Bears || g.lookedLongAgo(now)))
+		return g.lookIf(g.unseen(last, o) && float64(g.queue.Jobs) > g.absorbed(now) && (g.queue.Jobs > g.look.Bears || g.lookedLongAgo(now)))
 	case !g.gauge && g.readWaits(last, o, now):
-		return g.lookIf(g.basis == byWaits && g.lookedLongAgo(now))
+		return g.lookIf(g.basis == byWaits && g.unseen(last, o) && g.lookedLongAgo(now))
 	case owed: // by what it went by
 		return LookNow
 	case !now.Before(g.Due()):
@@ -158,6 +165,16 @@ func (g *Growth) Read(o fleet.Observation, now time.Time) Urge {
 		return LookNow
 	}
 	return Rest
+}
+
+// unseen tells whether nobody else can be at work on the queue: with a job hook the
+// jobs that were taken have waited for longer than it needs.
+func (g *Growth) unseen(last, o fleet.Observation) bool {
+	if g.set.Grace <= 0 {
+		return true
+	}
+	jobs, seconds := waitsBetween(last, o)
+	return jobs > 0 && seconds >= float64(jobs)*g.set.Grace.Seconds()
 }
 
 // readWaits goes by how long the jobs had waited that were taken since the last
@@ -219,6 +236,9 @@ func (g *Growth) heard(now time.Time) {
 	g.news, g.wait = now, g.set.BlindAfter
 	if !g.gauge {
 		g.wait = min(g.wait, blindGaugeless)
+	}
+	if g.set.Grace > 0 {
+		g.wait = blindBesideHook
 	}
 	if g.look.Other {
 		g.wait = max(g.wait, blindMost)
@@ -293,7 +313,10 @@ func (g *Growth) findOut(group fleet.Group, c census, now time.Time) Raise {
 	}
 	g.news = now
 	most := blindMost
-	if c.pending > 0 && !r.Needed { // the newcomer will tell more within a launch: ask again soon
+	switch {
+	case g.set.Grace > 0:
+		most = blindBesideHook
+	case c.pending > 0 && !r.Needed: // the newcomer will tell more within a launch: ask again soon
 		most = max(g.set.BlindAfter, againMost)
 	}
 	g.wait = min(max(2*g.wait, againFirst), most)

@@ -62,6 +62,37 @@ func TestGrowthReads(t *testing.T) {
 	}
 }
 
+// TestGrowthBesideAHook: where a job hook is at work, an instance raises by itself only
+// when jobs had waited for longer than the hook needs, or nothing is heard for an hour.
+func TestGrowthBesideAHook(t *testing.T) {
+	type step struct {
+		at   int // seconds
+		o    fleet.Observation
+		want scaling.Urge
+	}
+	for name, steps := range map[string][]step{
+		"jobs wait, for a launch":             {{0, waits(page(3, 3, 1), 3, 0), scaling.Free}, {3, waits(page(4, 5, 9), 5, 200), scaling.Rest}},
+		"jobs wait, and nobody sees to it":    {{0, waits(page(3, 3, 1), 3, 0), scaling.Free}, {3, waits(page(4, 5, 9), 5, 240), scaling.LookNow}},
+		"the first reading tells of no waits": {{0, waits(page(4, 4, 9), 4, 9000), scaling.Rest}},
+		"without a gauge, for a launch":       {{0, waits(page(3, 3, 0), 3, 0), scaling.Free}, {3, waits(page(4, 4, 0), 4, 90), scaling.Rest}},
+		"without a gauge, nobody sees to it":  {{0, waits(page(3, 3, 0), 3, 0), scaling.Free}, {3, waits(page(4, 4, 0), 4, 120), scaling.LookNow}},
+		"no news for an hour":                 {{0, page(4, 4, 1), scaling.Rest}, {3597, page(4, 4, 1), scaling.Rest}, {3600, page(4, 4, 1), scaling.LookNow}},
+	} {
+		g := scaling.NewGrowth(scaling.GrowthSettings{BlindAfter: time.Minute, Grace: 2 * time.Minute})
+		for _, s := range steps {
+			if got := g.Read(s.o, at(s.at)); got != s.want {
+				t.Errorf("%s: after %d s %q, want %q", name, s.at, got, s.want)
+			}
+		}
+	}
+	g := scaling.NewGrowth(scaling.GrowthSettings{BlindAfter: time.Minute, Grace: 2 * time.Minute})
+	g.Read(page(4, 4, 1), at(0))
+	g.Read(page(4, 4, 1), at(3600))
+	if r := g.Decide(group(0, 9, 1, "busy"), "i-0", 0, at(3600)); r.Desired != 2 || g.Due() != at(7200) {
+		t.Errorf("finds out by %+v, and again at %s", r, g.Due())
+	}
+}
+
 // TestGrowthOwes: what nobody could act on is news at the next reading, and a newer
 // gauge counts in its place.
 func TestGrowthOwes(t *testing.T) {

@@ -26,6 +26,9 @@ const (
 	evPolicy3
 	evPolicy4
 	evPolicy5
+	evPolicy6
+	evPolicy7
+	evPolicy8
 )
 
 func (e *event) before(o *event) bool {

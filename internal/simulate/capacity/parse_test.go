@@ -17,6 +17,7 @@ func TestOptionsThatWouldHang(t *testing.T) {
 		"shoal:idle=0s":                  "1s",
 		"shoal:spares=6,often":           `"6,often"`,
 		"shoal:often":                    "no option=value",
+		"shoal:hook=1":                   "on, off",
 		"shoal:spares=-1":                "from 0",
 		"shoal:spares_period=* 25 * * *": "hour",
 	} {

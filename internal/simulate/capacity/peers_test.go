@@ -158,15 +158,19 @@ func TestOriginal(t *testing.T) {
 // playAt plays jobs that come at given seconds.
 func playAt(t *testing.T, at []float64, d time.Duration, spec string, o Options) Result {
 	t.Helper()
-	var list []trace.Job
-	for _, s := range at {
-		list = append(list, trace.Job{Created: time.Duration(s * float64(time.Second)), Duration: d})
-	}
 	p, err := Parse(spec)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Run(NewPlan(trace.New(trace.Monday, list)), p, o, 1, nil)
+	return Run(planOf(at, d), p, o, 1, nil)
+}
+
+func planOf(at []float64, d time.Duration) *Plan {
+	var list []trace.Job
+	for _, s := range at {
+		list = append(list, trace.Job{Created: time.Duration(s * float64(time.Second)), Duration: d})
+	}
+	return NewPlan(trace.New(trace.Monday, list))
 }
 
 // TestPeersAtTheirLimits: what a peer does when it may not grow, shrink or go on.

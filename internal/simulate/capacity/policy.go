@@ -194,16 +194,6 @@ func spanFrom[P policy](least time.Duration, field func(P) *time.Duration) sette
 	}
 }
 
-func toggle[P policy](field func(P) *bool) setter {
-	return func(p policy, value string) error {
-		if value != "on" && value != "off" {
-			return errors.New("allowed: on, off")
-		}
-		*field(p.(P)) = value == "on"
-		return nil
-	}
-}
-
 func minutes[P policy](field func(P) *time.Duration) setter {
 	return func(p policy, value string) error {
 		n, err := strconv.Atoi(value)
@@ -211,6 +201,16 @@ func minutes[P policy](field func(P) *time.Duration) setter {
 			return errors.New("allowed: 0 to 1440 minutes")
 		}
 		*field(p.(P)) = time.Duration(n) * time.Minute
+		return nil
+	}
+}
+
+func onOff[P policy](field func(P) *bool) setter {
+	return func(p policy, value string) error {
+		if value != "on" && value != "off" {
+			return errors.New("allowed: on, off")
+		}
+		*field(p.(P)) = value == "on"
 		return nil
 	}
 }

@@ -24,6 +24,7 @@ type shoal struct {
 	gauge        int           // option gauge
 	pollHold     time.Duration // option poll_hold
 	machines     bool          // option machines
+	hook         jobHook
 
 	listing fleet.Group
 	who     []int32 // the instances in the listing's order
@@ -73,6 +74,8 @@ const (
 	shoalHeld  = evPolicy3 // the last poll ends (b: the spell), or none is left: look again, and leave
 	shoalLooks = evPolicy4 // a call that was throttled is tried again
 	shoalReady = evPolicy5 // a minute begins (a: -1), or an instance looks after the spares (b: 1, as it begins)
+	hookActs   = evPolicy6 // the job hook's window closes
+	hookLooks  = evPolicy7 // the job hook looks again, generation a
 )
 
 var shoalOptions = []option{
@@ -85,14 +88,17 @@ var shoalOptions = []option{
 	{"saturated_period", "the same while jobs run, and a minute longer (3s)", spanFrom(shortestRead, func(p *shoal) *time.Duration { return &p.saturated })},
 	{"gauge", "1: the runner tells how many jobs wait, as from 18.1 on; 0: it does not (1)", whole(func(p *shoal) *int { return &p.gauge }, 0, 1)},
 	{"poll_hold", "up to how long GitLab holds a poll, which an instance that leaves lets end; 50s is GitLab's default, 0s goes with the polls of this model (0s)", span(func(p *shoal) *time.Duration { return &p.pollHold })},
-	{"machines", "on: played by the daemons' own machines, step by step, which takes a hundred times as long; off: by their decisions alone (off)", toggle(func(p *shoal) *bool { return &p.machines })},
+	{"machines", "on: played by the daemons' own machines, step by step, which takes a hundred times as long; off: by their decisions alone (off)", onOff(func(p *shoal) *bool { return &p.machines })},
 	{"blind_after", "how long an instance is full without news of the queue before it finds out (1m)", span(func(p *shoal) *time.Duration { return &p.growth.BlindAfter })},
+	{"hook", "on: a webhook that GitLab tells of each job sees to the group's growth (off)", onOff(func(p *shoal) *bool { return &p.hook.on })},
+	{"webhook_grace", "with hook=on, how long jobs wait, or an instance is full without news, before it raises by itself (2m)", span(func(p *shoal) *time.Duration { return &p.hook.grace })},
 }
 
 func newShoal() *shoal {
 	return &shoal{
 		period: 10 * time.Second, saturated: 3 * time.Second, unprotect: time.Minute, gauge: 1,
 		growth: scaling.GrowthSettings{BlindAfter: time.Minute},
+		hook:   jobHook{grace: 2 * time.Minute},
 	}
 }
 
@@ -105,13 +111,16 @@ const (
 )
 
 func (p *shoal) begin(e *engine) {
-	e.hook = true
+	e.hook = !p.hook.on
 	p.start = e.plan.trace.Start
 	p.listing.Min, p.listing.Max = e.opt.Min, e.opt.Max
 	if p.patience.Idle == 0 {
 		p.patience.Idle = e.opt.Idle
 	}
 	p.schedule = p.scheduleIn(p.start.Location())
+	if p.hook.on {
+		p.growth.Grace = p.hook.grace
+	}
 	e.beginAtMin()
 	p.minute(e)
 }
@@ -300,7 +309,11 @@ func (p *shoal) planRead(e *engine, n int32, at time.Duration) {
 
 func (p *shoal) due(e *engine, due *event) {
 	n := due.a
-	if n < 0 {
+	switch {
+	case due.kind == hookActs || due.kind == hookLooks:
+		p.hookDue(e, due)
+		return
+	case n < 0:
 		p.minute(e)
 		return
 	}
