@@ -37,10 +37,11 @@ type engine struct {
 
 	pollers *phases
 	pollGen int32
-	polled  int32 // the place whose turn is next
-	central bool  // a manager hands jobs out: nobody polls
-	single  bool  // an instance runs one job alone
-	hook    bool  // a webhook raises desired from 0 to 1
+	polled  int32                        // the place whose turn is next
+	central bool                         // a manager hands jobs out: nobody polls
+	single  bool                         // an instance runs one job alone
+	tell    func(j int32, what jobEvent) // a policy hears of each job
+	hook    bool                         // a webhook raises desired from 0 to 1
 	hookGen int32
 	hookAt  time.Duration // its phase
 
@@ -183,6 +184,7 @@ func (e *engine) at(when time.Duration, k kind, a, b int32) {
 // create lets a job come into being: it can run unless its pipeline's lower
 // stages are not done.
 func (e *engine) create(j int32) {
+	e.told(j, jobCreated)
 	if s := e.plan.stage[j]; s >= 0 && !e.open[s] {
 		e.here[j] = true
 		return
@@ -193,6 +195,7 @@ func (e *engine) create(j int32) {
 // enqueue lets a job wait for an instance.
 func (e *engine) enqueue(j int32) {
 	e.ready[j] = e.now
+	e.told(j, jobPending)
 	wasEmpty := e.queue.len() == 0
 	e.queue.push(j)
 	if wasEmpty && !e.central {
@@ -214,6 +217,7 @@ func (e *engine) done(j int32) {
 	i.ran += e.now - e.score.begin[j]
 	e.running--
 	e.score.finished(e, j)
+	e.told(j, jobEnded)
 	if s := e.plan.stage[j]; s >= 0 {
 		e.left[s]--
 		if next := e.plan.stages[s].next; e.left[s] == 0 && next >= 0 {
@@ -336,7 +340,15 @@ func (e *engine) begin(n, j int32) {
 	i.waits += e.now - e.ready[j]
 	e.on[j] = n
 	e.score.begun(e, j)
+	e.told(j, jobStarted)
 	e.at(e.now+e.plan.trace.Jobs[j].Duration, evDone, j, e.attempt[j])
+}
+
+// told has a policy that listens hear what GitLab's job hook tells.
+func (e *engine) told(j int32, what jobEvent) {
+	if e.tell != nil {
+		e.tell(j, what)
+	}
 }
 
 // planHook plans the webhook's next look.

@@ -31,6 +31,17 @@ const (
 	evPolicy8
 )
 
+// jobEvent is what GitLab's job hook tells of a job.
+type jobEvent uint8
+
+const (
+	jobCreated jobEvent = iota
+	jobPending
+	jobStarted
+	jobEnded
+	jobCut // its instance was taken
+)
+
 func (e *event) before(o *event) bool {
 	return e.at < o.at || e.at == o.at && int32(e.seq-o.seq) < 0 //nolint:gosec // wraps around on purpose
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/shoal-ci/shoal/internal/simulate/trace"
 )
 
 // Golden cases of the job hook, computed by hand.
@@ -66,4 +68,53 @@ func TestHookIsThrottled(t *testing.T) {
 	r := playAt(t, jobs, 400*time.Second, "shoal:hook=on", o)
 	between(t, "launches", r.Launches, 2, 2)
 	between(t, "longest wait", r.Wait.Max, 85+2, 115+60)
+}
+
+// TestAnticipates: a job of 60 s, then eighteen, an hour apart. From the eleventh
+// pipeline on the second stage is known to begin 60 s after the first: two instances
+// more are raised for while the first one is on its way.
+func TestAnticipates(t *testing.T) {
+	var list []trace.Job
+	for n := range 30 {
+		at := time.Duration(n) * time.Hour
+		list = append(list, trace.Job{Created: at, Duration: time.Minute, Pipeline: n + 1})
+		for range 18 {
+			list = append(list, trace.Job{Created: at, Duration: 200 * time.Second, Pipeline: n + 1, Stage: 1})
+		}
+	}
+	wait := func(spec string) Result {
+		p, err := Parse(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Run(NewPlan(trace.New(trace.Monday, list)), p, golden(), 1, nil)
+	}
+	without, with := wait("shoal:hook=on"), wait("shoal:hook=on,anticipate=on")
+	// Of each 19 jobs one waits for the first launch, six find that instance free, and
+	// twelve wait for another: that is 13 × 100 s of 19. With anticipation, after ten
+	// pipelines, those find theirs within ten seconds.
+	between(t, "mean wait without", without.Wait.Mean, 13*95./19, 13*105./19)
+	between(t, "mean wait with", with.Wait.Mean, (10*13*95+20*95)/(30*19.), (10*13*105+20*(105+12*10))/(30*19.))
+	between(t, "launches", with.Launches, without.Launches, without.Launches+3)
+	between(t, "hours", with.InstanceHours, 0.95*without.InstanceHours, 1.02*without.InstanceHours)
+}
+
+// TestForecastsOutliveInterruptions: a forecast outlives interruptions.
+func TestForecastsOutliveInterruptions(t *testing.T) {
+	var list []trace.Job
+	for n := range 200 {
+		at := time.Duration(n) * 20 * time.Minute
+		for stage := range 3 {
+			list = append(list, trace.Job{Created: at, Duration: 5 * time.Minute, Pipeline: n + 1, Stage: stage})
+		}
+	}
+	o := golden()
+	o.SpotMTBF = time.Hour
+	p, err := Parse("shoal:hook=on,anticipate=on")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := Run(NewPlan(trace.New(trace.Monday, list)), p, o, 1, nil); r.JobsLost != 0 || r.JobsUnfinished != 0 {
+		t.Errorf("%+v", r)
+	}
 }

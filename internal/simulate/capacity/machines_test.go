@@ -33,8 +33,8 @@ func TestMachinesAgree(t *testing.T) {
 				o := usual()
 				o.Init = 4 * time.Second
 				change(&o)
-				machines := median(t, plan, "shoal:machines=on,"+option, o, 3)
-				model := median(t, plan, "shoal:"+option, o, 9)
+				machines := played(t, plan, "shoal:machines=on,"+option, o, 3)
+				model := played(t, plan, "shoal:"+option, o, 9)
 				sameFigures(t, model, machines)
 			})
 		}
@@ -62,7 +62,7 @@ func days(t *testing.T, name string, n int) trace.Trace {
 	return trace.New(whole.Start, some)
 }
 
-func median(t *testing.T, plan *capacity.Plan, spec string, o capacity.Options, seeds uint64) capacity.Result {
+func played(t *testing.T, plan *capacity.Plan, spec string, o capacity.Options, seeds uint64) capacity.Result {
 	t.Helper()
 	p, err := capacity.Parse(strings.TrimSuffix(strings.TrimSuffix(spec, ","), ":"))
 	if err != nil {

@@ -18,6 +18,8 @@ func TestOptionsThatWouldHang(t *testing.T) {
 		"shoal:spares=6,often":           `"6,often"`,
 		"shoal:often":                    "no option=value",
 		"shoal:hook=1":                   "on, off",
+		"shoal:anticipate=on":            "needs hook=on",
+		"shoal:hook=on,confidence=2":     "from 0 to 1",
 		"shoal:spares=-1":                "from 0",
 		"shoal:spares_period=* 25 * * *": "hour",
 	} {

@@ -102,6 +102,9 @@ func Parse(spec string) (Policy, error) {
 				return nil, fmt.Errorf("policy %q: %w", spec, err)
 			}
 		}
+		if s, ok := p.(*shoal); ok && s.hook.anticipate && !s.hook.on {
+			return nil, fmt.Errorf("policy %q: anticipate=on needs hook=on", spec)
+		}
 		return p, nil
 	}
 	if _, err := build(); err != nil {
@@ -166,11 +169,14 @@ func whole[P policy](field func(P) *int, least, most int) setter {
 	}
 }
 
-func share[P policy](field func(P) *float64) setter {
+func share[P policy](field func(P) *float64) setter { return shareTo(100, field) }
+
+// shareTo is a share with an upper bound.
+func shareTo[P policy](most float64, field func(P) *float64) setter {
 	return func(p policy, value string) error {
 		f, err := strconv.ParseFloat(value, 64)
-		if err != nil || !(f >= 0 && f <= 100) {
-			return errors.New("allowed: a number from 0 to 100")
+		if err != nil || !(f >= 0 && f <= most) {
+			return fmt.Errorf("allowed: a number from 0 to %g", most)
 		}
 		*field(p.(P)) = f
 		return nil

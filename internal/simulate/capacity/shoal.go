@@ -76,6 +76,7 @@ const (
 	shoalReady = evPolicy5 // a minute begins (a: -1), or an instance looks after the spares (b: 1, as it begins)
 	hookActs   = evPolicy6 // the job hook's window closes
 	hookLooks  = evPolicy7 // the job hook looks again, generation a
+	hookAhead  = evPolicy8 // the job hook thinks of the stages to come
 )
 
 var shoalOptions = []option{
@@ -91,14 +92,18 @@ var shoalOptions = []option{
 	{"machines", "on: played by the daemons' own machines, step by step, which takes a hundred times as long; off: by their decisions alone (off)", onOff(func(p *shoal) *bool { return &p.machines })},
 	{"blind_after", "how long an instance is full without news of the queue before it finds out (1m)", span(func(p *shoal) *time.Duration { return &p.growth.BlindAfter })},
 	{"hook", "on: a webhook that GitLab tells of each job sees to the group's growth (off)", onOff(func(p *shoal) *bool { return &p.hook.on })},
-	{"webhook_grace", "with hook=on, how long jobs wait, or an instance is full without news, before it raises by itself (2m)", span(func(p *shoal) *time.Duration { return &p.hook.grace })},
+	{"webhook_grace", "with hook=on, how long jobs had waited when an instance raises by itself all the same (2m)", spanFrom(time.Second, func(p *shoal) *time.Duration { return &p.hook.grace })},
+	{"anticipate", "with hook=on, on: raise for stages, too, that probably begin within a launch (off)", onOff(func(p *shoal) *bool { return &p.hook.anticipate })},
+	{"confidence", "with anticipate=on, how probable that has to be, from 0 to 1 (0.2)", shareTo(1, func(p *shoal) *float64 { return &p.hook.forecasts.Confidence })},
+	{"ahead_most", "with anticipate=on, the share of the maximum that may be raised ahead (0.5)", shareTo(1, func(p *shoal) *float64 { return &p.hook.forecasts.Most })},
+	{"ahead_waste", "with anticipate=on, how long slots may wait in vain, as a share of the time for which jobs run (0.04)", shareTo(1, func(p *shoal) *float64 { return &p.hook.forecasts.Waste })},
 }
 
 func newShoal() *shoal {
 	return &shoal{
 		period: 10 * time.Second, saturated: 3 * time.Second, unprotect: time.Minute, gauge: 1,
 		growth: scaling.GrowthSettings{BlindAfter: time.Minute},
-		hook:   jobHook{grace: 2 * time.Minute},
+		hook:   newJobHook(),
 	}
 }
 
@@ -118,9 +123,7 @@ func (p *shoal) begin(e *engine) {
 		p.patience.Idle = e.opt.Idle
 	}
 	p.schedule = p.scheduleIn(p.start.Location())
-	if p.hook.on {
-		p.growth.Grace = p.hook.grace
-	}
+	p.beginHook(e)
 	e.beginAtMin()
 	p.minute(e)
 }
@@ -211,6 +214,7 @@ func (p *shoal) up(e *engine, n int32) {
 	i.step = p.pace(0)
 	i.read = e.now - e.within(i.step)
 	i.changed = e.now
+	p.hookSaw(e, n)
 	p.listed(n).State = fleet.InService
 	if p.wanted > 0 { // nobody may have looked after the spares
 		e.at(e.now+e.within(time.Minute), shoalReady, n, 1)
@@ -310,7 +314,7 @@ func (p *shoal) planRead(e *engine, n int32, at time.Duration) {
 func (p *shoal) due(e *engine, due *event) {
 	n := due.a
 	switch {
-	case due.kind == hookActs || due.kind == hookLooks:
+	case due.kind >= hookActs:
 		p.hookDue(e, due)
 		return
 	case n < 0:

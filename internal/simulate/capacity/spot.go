@@ -37,6 +37,7 @@ func (e *engine) take(n int32) {
 	i.jobs = nil
 	for _, j := range again {
 		e.score.cut(e, j)
+		e.told(j, jobCut)
 		e.attempt[j]++ // its end is void
 		e.score.retried++
 	}
