@@ -37,6 +37,7 @@ type expected struct {
 	state jobState
 	since time.Time
 	leg   *leg
+	takes *durations // nil: not known yet
 }
 
 // jobState is how far a job is: it only ever rises.

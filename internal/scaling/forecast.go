@@ -2,6 +2,7 @@ package scaling
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -123,7 +124,8 @@ type Room struct {
 
 // Ahead is how many slots will be needed a launch from now beyond those that jobs wait
 // for or run on: those of the stages that probably begin by then, less what is free by
-// then. It never says more than the settings' share of the group's maximum, and leaves
+// then. One of the stages counts whole, which is what an instance is launched for in a
+// small fleet, the others as far as they are probable: of many some come late. It never says more than the settings' share of the group's maximum, and leaves
 // to the queue what would fill less than half of an instance.
 func (f *Forecast) Ahead(r Room, now time.Time) (slots int, reasons []fleet.Reason) {
 	f.settle(now)
@@ -133,15 +135,17 @@ func (f *Forecast) Ahead(r Room, now time.Time) (slots int, reasons []fleet.Reas
 	}
 	r.Slots = max(r.Slots, 1)
 	v := f.view(r, now)
+	expected, whole := 0.0, 0.0
 	for _, c := range f.courses {
 		next, probable := v.next(c)
 		if c.ahead = next != nil; c.ahead {
 			f.outlook = append(f.outlook, next)
-			slots += next.created - c.active
+			more := float64(next.created - c.active)
+			expected, whole = expected+probable*more, max(whole, (1-probable)*more)
 			reasons = append(reasons, next.say(probable, v.launch))
 		}
 	}
-	if slots > 0 {
+	if slots = int(math.Round(expected + whole)); slots > 0 {
 		slots -= int(v.frees())
 	}
 	slots = min(slots, int(f.set.Most*float64(r.Max*r.Slots)))
@@ -237,7 +241,10 @@ func (v view) enough(slots int) float64 {
 
 // ends is how probable it is that one job ends within span.
 func (v view) ends(e *expected, span time.Duration) float64 {
-	d := v.known(e.job)
+	if e.takes == nil {
+		e.takes = v.known(e.job)
+	}
+	d := e.takes
 	if d == nil {
 		return 0
 	}

@@ -41,6 +41,19 @@ func shuffled(jobs []trace.Job) []trace.Job {
 	return jobs
 }
 
+// crowd is many pipelines at once, of which some stage begins every few seconds as
+// others end: in all they need what they needed before.
+func crowd(d *drawer) {
+	for at := 0.0; at < 3*3600; at += d.ExpFloat64() * 30 {
+		d.pipeline++
+		for stage, jobs := range []int{2, 20 + d.IntN(30), 4} {
+			for range jobs {
+				d.job(secs(at), stage, 180, 0.8, 3600)
+			}
+		}
+	}
+}
+
 // median of five seeds.
 func median(t *testing.T, jobs []trace.Job, spec string) capacity.Result {
 	t.Helper()
@@ -106,6 +119,7 @@ func TestAnticipation(t *testing.T) {
 		"flurries": {drawn(flurries), shares{0.70, 0.95, 1.05, any}},
 		// Half of the waiting here is for first stages, of which nobody knows beforehand.
 		"pipelines":          {pipelines(4000, 1), shares{0.85, 0.95, 1.05, any}},
+		"many pipelines":     {drawn(crowd), shares{0.70, 0.95, 1.05, any}},
 		"team, shuffled":     {shuffled(example(t, "team-fortnight")), shares{1.05, 1.05, 1.05, any}},
 		"monorepo, shuffled": {shuffled(example(t, "monorepo-week")), shares{1.05, 1.05, 1.05, any}},
 		"many teams":         {example(t, "many-teams-fortnight"), shares{1, 1, 1, 1}},

@@ -94,7 +94,7 @@ var shoalOptions = []option{
 	{"hook", "on: a webhook that GitLab tells of each job sees to the group's growth (off)", onOff(func(p *shoal) *bool { return &p.hook.on })},
 	{"webhook_grace", "with hook=on, how long jobs had waited when an instance raises by itself all the same (2m)", spanFrom(time.Second, func(p *shoal) *time.Duration { return &p.hook.grace })},
 	{"anticipate", "with hook=on, on: raise for stages, too, that probably begin within a launch (off)", onOff(func(p *shoal) *bool { return &p.hook.anticipate })},
-	{"confidence", "with anticipate=on, how probable that has to be, from 0 to 1 (0.2)", shareTo(1, func(p *shoal) *float64 { return &p.hook.forecasts.Confidence })},
+	{"confidence", "with anticipate=on, how probable that has to be, from 0 to 1 (0.18)", shareTo(1, func(p *shoal) *float64 { return &p.hook.forecasts.Confidence })},
 	{"ahead_most", "with anticipate=on, the share of the maximum that may be raised ahead (0.5)", shareTo(1, func(p *shoal) *float64 { return &p.hook.forecasts.Most })},
 	{"ahead_waste", "with anticipate=on, how long slots may wait in vain, as a share of the time for which jobs run (0.04)", shareTo(1, func(p *shoal) *float64 { return &p.hook.forecasts.Waste })},
 }
