@@ -31,6 +31,11 @@ type ForecastSettings struct {
 	Stay time.Duration
 }
 
+// UsualForecast suits most fleets: docs/scaling.md has what comes of it.
+func UsualForecast() ForecastSettings {
+	return ForecastSettings{Most: 0.5, Confidence: 0.18, Waste: 0.04, Samples: 10, Launch: 2 * time.Minute, Stay: 3 * time.Minute}
+}
+
 // ForecastJob is one job as GitLab's job hook tells of it.
 type ForecastJob struct {
 	// ID is GitLab's. Within a pipeline they rise from stage to stage, which tells the
@@ -55,6 +60,9 @@ func (j ForecastJob) pooled() string {
 // twice, late, or not at all: what is known of a job only ever goes forward. Its memory
 // is bounded: the oldest pipelines, and the kinds of jobs that were of no use for
 // longest, are forgotten.
+//
+// Ask Ahead before each decision, and every few seconds while Watching; tell Raised
+// when desired was raised for what it said, and take the Judgements when they are due.
 type Forecast struct {
 	set        ForecastSettings
 	learnt     learnt

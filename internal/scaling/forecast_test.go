@@ -234,6 +234,50 @@ func TestForecastIsJudged(t *testing.T) {
 	}
 }
 
+// TestForecastThatCameTrueMeanwhile: a stage may begin while the group is being raised
+// for it.
+func TestForecastThatCameTrueMeanwhile(t *testing.T) {
+	f, now := schooled(8)
+	build, test, _ := begin(f, 99, now)
+	f.Ahead(roomFor(2, 1), now.Add(150*time.Second))
+	pass(f, build, test, now.Add(151*time.Second))
+	f.Raised(2, now.Add(152*time.Second))
+	if got := f.Judgements(); got != nil {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// TestManyStagesCountAsTheyAreProbable: of four stages, each of which comes within a
+// launch in one of two cases, one counts whole and three as one and a half.
+func TestManyStagesCountAsTheyAreProbable(t *testing.T) {
+	set := forecasts
+	set.Confidence = 0.3
+	f, now := scaling.NewForecast(set), t0
+	stage := func(p int64) (first scaling.ForecastJob, then []scaling.ForecastJob) {
+		for n := range int64(21) {
+			then = append(then, scaling.ForecastJob{ID: 100*p + n, Pipeline: p, Stage: "then"})
+		}
+		first = then[0]
+		first.Stage = "first"
+		return first, then[1:]
+	}
+	for p := range int64(19) { // 10 take a minute, 9 an hour
+		first, _ := stage(p)
+		f.Started(first, now)
+		f.Ended(first, now.Add([]time.Duration{time.Minute, time.Hour}[p%2]))
+	}
+	for p := range int64(4) {
+		first, then := stage(100 + p)
+		each(f.Created, then, now)
+		f.Started(first, now)
+	}
+	// Each needs 19 slots more, with a probability of 10/20: 19 + 3 × 9.5.
+	got, why := f.Ahead(scaling.Room{Jobs: 4, Slots: 1, InService: 4, Max: 200}, now)
+	if got != 48 || len(why) != 4 {
+		t.Errorf("%d slots, want 48: %v", got, why)
+	}
+}
+
 // TestForecastIsBelievedNoMore: where the second stage is skipped each time, it is not
 // raised for much longer.
 func TestForecastIsBelievedNoMore(t *testing.T) {

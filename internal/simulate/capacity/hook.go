@@ -36,9 +36,7 @@ const (
 )
 
 func newJobHook() jobHook {
-	return jobHook{grace: 2 * time.Minute, forecasts: scaling.ForecastSettings{
-		Most: 0.5, Confidence: 0.18, Waste: 0.04, Samples: 10, Launch: 2 * time.Minute,
-	}}
+	return jobHook{grace: 2 * time.Minute, forecasts: scaling.UsualForecast()}
 }
 
 func (p *shoal) beginHook(e *engine) {
