@@ -11,10 +11,11 @@ type course struct {
 	key     courseKey
 	legs    []*leg // by the least id of their jobs
 	jobs    map[int64]*expected
-	active  int  // jobs that are pending or run
-	created int  // jobs that wait for others
-	ahead   bool // the last forecast counts on one of its stages
+	active  int // jobs that are pending or run
+	created int // jobs that wait for others
 	heard   time.Time
+	next    *leg    // the stage that the last forecast counts on; nil: none
+	sure    float64 // how probable it was
 }
 
 type courseKey struct{ project, pipeline int64 }

@@ -143,24 +143,17 @@ func (f *Forecast) Ahead(r Room, now time.Time) (slots int, reasons []fleet.Reas
 	}
 	r.Slots = max(r.Slots, 1)
 	v := f.view(r, now)
-	expected, whole := 0.0, 0.0
-	for _, c := range f.courses {
-		next, probable := v.next(c)
-		if c.ahead = next != nil; c.ahead {
-			f.outlook = append(f.outlook, next)
-			more := float64(next.created - c.active)
-			expected, whole = expected+probable*more, max(whole, (1-probable)*more)
-			reasons = append(reasons, next.say(probable, v.launch))
-		}
-	}
-	if slots = int(math.Round(expected + whole)); slots > 0 {
+	if slots = v.more(); slots > 0 {
 		slots -= int(v.frees())
 	}
 	slots = min(slots, int(f.set.Most*float64(r.Max*r.Slots)))
 	if rest := (r.Jobs + slots) % r.Slots; 2*rest < r.Slots {
 		slots -= rest
 	}
-	return max(0, slots), reasons
+	if slots <= 0 {
+		return 0, nil
+	}
+	return slots, v.reasons()
 }
 
 // view is one look ahead.
@@ -177,11 +170,36 @@ func (f *Forecast) view(r Room, now time.Time) view {
 	return view{Forecast: f, now: now, launch: f.launch(), queued: r.Jobs > r.InService*r.Slots, slots: r.Slots, least: f.least(r)}
 }
 
+// more is how many slots more the stages need that probably begin within a launch.
+func (v view) more() int {
+	expected, whole := 0.0, 0.0
+	for _, c := range v.courses {
+		c.next, c.sure = v.next(c)
+		if c.next == nil {
+			continue
+		}
+		v.outlook = append(v.outlook, c.next)
+		slots := float64(c.next.created - c.active)
+		expected, whole = expected+c.sure*slots, max(whole, (1-c.sure)*slots)
+	}
+	return int(math.Round(expected + whole))
+}
+
+// reasons say which stages those are.
+func (v view) reasons() (all []fleet.Reason) {
+	for _, c := range v.courses {
+		if c.next != nil {
+			all = append(all, c.next.say(c.sure, v.launch))
+		}
+	}
+	return all
+}
+
 // frees is how many jobs of the other pipelines probably end within a launch.
 func (v view) frees() float64 {
 	n := 0.0
 	for _, c := range v.courses {
-		if c.ahead {
+		if c.next != nil {
 			continue
 		}
 		for _, l := range c.legs {
