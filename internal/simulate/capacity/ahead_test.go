@@ -81,7 +81,7 @@ func (s shares) within(t *testing.T, name string, most shares) {
 
 // TestHookAgainstAManager: a webhook waits no longer than a manager that sees every job,
 // and pays no more, but for what it costs that jobs spread over the instances as these
-// ask for them, where a manager packs them: up to a twentieth, and more where one or two
+// ask for them, where a manager packs them: up to six hundredths, and more where one or two
 // instances are at work all day.
 func TestHookAgainstAManager(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -89,13 +89,13 @@ func TestHookAgainstAManager(t *testing.T) {
 		hours float64
 	}{
 		"team":            {example(t, "team-fortnight"), 1.05},
-		"monorepo":        {example(t, "monorepo-week"), 1.02},
-		"many teams":      {example(t, "many-teams-fortnight"), 1.02},
-		"fan-outs":        {drawn(fanOuts), 1.02},
+		"monorepo":        {example(t, "monorepo-week"), 1.07},
+		"many teams":      {example(t, "many-teams-fortnight"), 1.03},
+		"fan-outs":        {drawn(fanOuts), 1.03},
 		"flurries":        {drawn(flurries), 1.05},
 		"nightly":         {drawn(nightly), 1.05},
-		"steady":          {drawn(steady), 1.07},
-		"jobs of an hour": {drawn(hoursLong), 1.07},
+		"steady":          {drawn(steady), 1.09},
+		"jobs of an hour": {drawn(hoursLong), 1.09},
 	} {
 		hook := median(t, c.jobs, "shoal:hook=on")
 		share(hook, median(t, c.jobs, "taskscaler")).within(t, name, shares{1.02, 1.02, c.hours, 1.15})
@@ -121,7 +121,7 @@ func TestAnticipation(t *testing.T) {
 		"pipelines":          {pipelines(4000, 1), shares{0.85, 0.95, 1.05, any}},
 		"many pipelines":     {drawn(crowd), shares{0.70, 0.95, 1.05, any}},
 		"team, shuffled":     {shuffled(example(t, "team-fortnight")), shares{1.05, 1.05, 1.05, any}},
-		"monorepo, shuffled": {shuffled(example(t, "monorepo-week")), shares{1.05, 1.05, 1.05, any}},
+		"monorepo, shuffled": {shuffled(example(t, "monorepo-week")), shares{1.05, 1.05, 1.06, any}},
 		"many teams":         {example(t, "many-teams-fortnight"), shares{1, 1, 1, 1}},
 	} {
 		ahead := median(t, c.jobs, "shoal:hook=on,anticipate=on")

@@ -14,13 +14,13 @@ func TestHook(t *testing.T) {
 	// 13 jobs from zero: 500 ms later one look and one call, for ⌈13/6⌉ = 3 instances,
 	// which poll when they come up, after 85 to 115 s. At 20, 40, … s it looks, and
 	// raises nothing; each instance calls three times in its life for its busy flag and
-	// to leave, and looks twice.
+	// to leave, looks twice, and asks once what became of those before it.
 	r := play(t, 13, 400*time.Second, "shoal:hook=on", golden())
 	between(t, "launches", r.Launches, 3, 3)
 	between(t, "unused", r.LaunchesUnused, 0, 0)
 	between(t, "shortest wait, about", r.Wait.P50, 85, 115.5)
 	between(t, "longest wait", r.Wait.Max, 85, 115.5)
-	between(t, "calls", r.APICalls, 2+4+3*5, 2+5+3*5)
+	between(t, "calls", r.APICalls, 2+4+3*6, 2+5+3*6)
 
 	// Six that come while six run need one more instance, whenever they come between two
 	// looks: a window of its own for each.
