@@ -61,10 +61,10 @@ func (t *turns) listed(g fleet.Group, self string, now time.Time) (first string,
 	if late := now.Sub(t.mine); late >= 0 && late <= turnSpan { // whatever has become of the order meanwhile
 		return "", true
 	}
-	turn := time.Duration(max(0, slices.Index(scaling.LeavingOrder(g, self), self)))
-	t.next, t.mine = t.first.Add(turn*turnSpan), time.Time{}
+	turn := max(0, slices.Index(scaling.LeavingOrder(g, self), self))
+	t.next, t.mine = t.first.Add(time.Duration(turn)*turnSpan), time.Time{}
 	if now.Sub(t.next) > turnSpan { // others that have missed theirs would act with it
-		t.mine = now.Add(turn * missedSpan % turnSpan)
+		t.mine = now.Add(time.Duration(turn) * missedSpan % turnSpan)
 		t.next = t.mine
 	}
 	return "", !now.Before(t.next)
