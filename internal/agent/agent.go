@@ -41,6 +41,9 @@ type Options struct {
 	// Notify tells the service manager READY=1, STATUS=…, WATCHDOG=1 and STOPPING=1;
 	// nil tells nobody.
 	Notify func(state string)
+	// Inbox brings events from outside, such as a job hook's. They are taken in
+	// while the machine sleeps; nil brings none.
+	Inbox <-chan life.Event
 	// Watchdog is how often the service manager wants to hear that the loop goes
 	// round, half of its patience; 0 is never.
 	Watchdog time.Duration
@@ -200,10 +203,16 @@ func (r *runner) sleep(s life.Sleep, told bool) life.Event {
 	if told {
 		stop = nil
 	}
-	for r.doze(r.part(s.Until), stop) && time.Now().Before(s.Until) {
+	for {
+		news, slept := r.doze(r.part(s.Until), stop)
+		if news != nil {
+			return news
+		}
+		if !slept || !time.Now().Before(s.Until) {
+			return life.Woke{} // an interruption is told next, whatever this one leads to
+		}
 		r.alive()
 	}
-	return life.Woke{} // an interruption is told next, whatever this one leads to
 }
 
 // part is how far a sleep until then may go at once: to the next ping of the
@@ -215,15 +224,22 @@ func (r *runner) part(until time.Time) time.Time {
 	return until
 }
 
-// doze waits until then, or until stop: then it is false.
-func (r *runner) doze(until time.Time, stop <-chan struct{}) bool {
+// doze waits until then, or for news, or until stop: slept is false then.
+func (r *runner) doze(until time.Time, stop <-chan struct{}) (news life.Event, slept bool) {
+	select {
+	case news = <-r.Inbox: // without a timer for each of thousands
+		return news, false
+	default:
+	}
 	t := time.NewTimer(time.Until(until))
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return true
+		return nil, true
+	case news = <-r.Inbox:
+		return news, false
 	case <-stop:
-		return false
+		return nil, false
 	}
 }
 

@@ -130,6 +130,24 @@ type (
 	}
 )
 
+// What the job hook's machine asks for beside the group.
+type (
+	// LoadBacklog is answered with a *Backlog, nil when none was kept.
+	LoadBacklog struct{ Group string }
+	// SaveBacklog keeps what a restart must not forget.
+	SaveBacklog struct {
+		Group   string
+		Backlog Backlog
+	}
+	// ListJobs has GitLab asked for a project's jobs that wait or run. It is
+	// answered at once; the list comes as a JobsListed. A GitLab that is slow must
+	// not hold up a raise.
+	ListJobs struct {
+		Group   string // whose jobs count
+		Project int64
+	}
+)
+
 // The requests to GitLab, and the secret that they need.
 type (
 	// ResolveSecret is answered with a fleet.Token.
@@ -325,3 +343,6 @@ func (ReadUnit) action()           {}
 func (SignalUnit) action()         {}
 func (KillJobs) action()           {}
 func (ReadShutdown) action()       {}
+func (LoadBacklog) action()        {}
+func (SaveBacklog) action()        {}
+func (ListJobs) action()           {}

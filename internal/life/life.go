@@ -1,6 +1,7 @@
 // Package life holds the machines of an instance's life, one file per verb:
-// init, monitor, scale-up, lifecycle-check and unregister; and the reaper's,
-// which looks after what instances could not.
+// init, monitor, scale-up, lifecycle-check and unregister; the reaper's, which
+// looks after what instances could not; and the job hook's, which sees jobs that no
+// instance could.
 //
 // A machine is a value with a pure Step: given an event and the time it returns
 // its next state and the actions that it wants carried out. It does no I/O,

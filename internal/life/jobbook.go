@@ -1,0 +1,206 @@
+package life
+
+import (
+	"cmp"
+	"container/list"
+	"slices"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+)
+
+// jobBook is what is believed of a group's jobs. It is changed in place: it may
+// hold thousands. What it holds is bounded whatever it is told.
+type jobBook struct {
+	byID             map[int64]*heardJob
+	coming           *list.List // of *heardJob that are created, the oldest first
+	live             *list.List // those that wait or run
+	done             *list.List // finished ones: a late event must not bring them back
+	pending, running int
+	dropped          int // live ones that had to make room, since somebody asked
+}
+
+// heardJob is a job as it was last heard of.
+type heardJob struct {
+	fleet.Job
+	since  time.Time // in this state
+	heard  time.Time // in any event or listing
+	aside  time.Time // not counted until then
+	passes int       // how often it was put aside
+	at     *list.Element
+}
+
+const (
+	// jobsMost bounds the jobs that are kept for one group: 20 MB at the most, and
+	// more than wait in any fleet that is seen to.
+	jobsMost = 20000
+	// jobsComingMost bounds those that are only announced: of pipelines that wait
+	// for somebody there may be any number.
+	jobsComingMost = 10000
+	// jobsDoneMost bounds the finished ones. GitLab's events are seconds late, not
+	// thousands of jobs.
+	jobsDoneMost = 10000
+	// jobsKept is when a job is forgotten of which nothing was heard: GitLab itself
+	// gives a pending one up after a day.
+	jobsKept = 24 * time.Hour
+	// jobsDoneKept is the same for finished ones.
+	jobsDoneKept = time.Hour
+)
+
+func newJobBook() jobBook {
+	return jobBook{byID: map[int64]*heardJob{}, coming: list.New(), live: list.New(), done: list.New()}
+}
+
+// take brings a job forward, never back, and tells whether it has begun to wait.
+func (b *jobBook) take(j fleet.Job, now time.Time) (waits bool) {
+	old := b.byID[j.ID]
+	switch {
+	case j.State == fleet.JobUnknown:
+		return false
+	case old == nil:
+		old = &heardJob{}
+		b.byID[j.ID] = old
+	case j.State <= old.State:
+		old.heard = now
+		return false
+	default:
+		b.count(old, -1)
+		b.listOf(old.State).Remove(old.at)
+	}
+	old.Job, old.since, old.heard, old.aside = j, now, now, time.Time{}
+	old.Tags = nil // whose job it is has been decided
+	old.at = b.listOf(j.State).PushBack(old)
+	b.count(old, +1)
+	b.bound()
+	return j.State == fleet.JobPending
+}
+
+func (b *jobBook) listOf(s fleet.JobState) *list.List {
+	switch s {
+	case fleet.JobFinished:
+		return b.done
+	case fleet.JobCreated:
+		return b.coming
+	}
+	return b.live
+}
+
+func (b *jobBook) count(j *heardJob, by int) {
+	switch j.State {
+	case fleet.JobPending:
+		b.pending += by
+	case fleet.JobRunning:
+		b.running += by
+	}
+}
+
+// bound drops the oldest.
+func (b *jobBook) bound() {
+	if b.live.Len() > jobsMost {
+		b.drop(first(b.live))
+		b.dropped++
+	}
+	if b.coming.Len() > jobsComingMost {
+		b.drop(first(b.coming))
+	}
+	if b.done.Len() > jobsDoneMost {
+		b.drop(first(b.done))
+	}
+}
+
+func first(l *list.List) *heardJob { return l.Front().Value.(*heardJob) } //nolint:forcetypeassert,errcheck // nothing else is put in
+
+func (b *jobBook) drop(j *heardJob) {
+	b.count(j, -1)
+	b.listOf(j.State).Remove(j.at)
+	delete(b.byID, j.ID)
+}
+
+// forget drops what is too old to be believed, and returns how many of those
+// that waited or ran.
+func (b *jobBook) forget(now time.Time) (n int) {
+	for _, j := range b.all() {
+		if now.Sub(j.heard) > jobsKept {
+			b.drop(j)
+			n++
+		}
+	}
+	for b.coming.Len() > 0 && now.Sub(first(b.coming).since) > jobsKept {
+		b.drop(first(b.coming))
+	}
+	for b.done.Len() > 0 && now.Sub(first(b.done).since) > jobsDoneKept {
+		b.drop(first(b.done))
+	}
+	return n
+}
+
+// all are the jobs that wait or run.
+func (b *jobBook) all() []*heardJob {
+	jobs := make([]*heardJob, 0, b.live.Len())
+	for e := b.live.Front(); e != nil; e = e.Next() {
+		jobs = append(jobs, e.Value.(*heardJob)) //nolint:forcetypeassert,errcheck // nothing else is put in
+	}
+	return jobs
+}
+
+// believed tells whether anything waits or runs.
+func (b *jobBook) believed() bool { return b.pending+b.running > 0 }
+
+// listLag is how far GitLab's lists may be behind its events: they are read from a
+// replica of its database.
+const listLag = 10 * time.Second
+
+// listed brings a project's jobs in line with what GitLab's own list said that was
+// asked for at that time, and tells whether one has begun to wait. Those that a
+// whole list leaves out have ended, but for those that were heard of too late for
+// it. They are dropped, not finished: should the list be wrong, the next event or
+// list brings them back.
+func (b *jobBook) listed(project int64, l fleet.JobList, asked, now time.Time) (waits bool, ended int) {
+	there := make(map[int64]bool, len(l.Jobs))
+	for _, j := range l.Jobs {
+		there[j.ID] = true
+		waits = b.take(j, now) || waits
+	}
+	for _, j := range b.all() {
+		if l.Whole && j.Project == project && !there[j.ID] && asked.Sub(j.heard) > listLag {
+			b.drop(j)
+			ended++
+		}
+	}
+	return waits, ended
+}
+
+// KeptJob is a job as it survives a restart.
+type KeptJob struct {
+	ID       int64          `json:"id"`
+	Project  int64          `json:"project"`
+	Pipeline int64          `json:"pipeline,omitempty"`
+	Stage    string         `json:"stage,omitempty"`
+	Name     string         `json:"name,omitempty"`
+	State    fleet.JobState `json:"state"`
+	Heard    time.Time      `json:"heard"`
+}
+
+// keepMost bounds what is written down each time.
+const keepMost = 5000
+
+// keep lists the jobs that wait or run, the newest where there are too many.
+func (b *jobBook) keep() []KeptJob {
+	kept := []KeptJob{}
+	for e := b.live.Back(); e != nil && len(kept) < keepMost; e = e.Prev() {
+		j := e.Value.(*heardJob) //nolint:forcetypeassert,errcheck // nothing else is put in
+		kept = append(kept, KeptJob{j.ID, j.Project, j.Pipeline, j.Stage, j.Name, j.State, j.heard.UTC()})
+	}
+	slices.SortFunc(kept, func(a, b KeptJob) int { return cmp.Compare(a.ID, b.ID) })
+	return kept
+}
+
+// resume takes in what was kept, but for what was heard since.
+func (b *jobBook) resume(kept []KeptJob, now time.Time) {
+	for _, k := range kept {
+		if k.Heard.After(now) || b.byID[k.ID] != nil || k.State != fleet.JobPending && k.State != fleet.JobRunning {
+			continue
+		}
+		b.take(fleet.Job{ID: k.ID, Project: k.Project, Pipeline: k.Pipeline, Stage: k.Stage, Name: k.Name, State: k.State}, k.Heard)
+	}
+}

@@ -1,0 +1,225 @@
+package life
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+)
+
+// Backlog is what the job hook's machine knows that a restart must not forget.
+type Backlog struct {
+	Projects []SeenProject `json:"projects"`
+	Jobs     []KeptJob     `json:"jobs"`
+}
+
+// SeenProject is a project whose jobs were heard of.
+type SeenProject struct {
+	ID int64     `json:"id"`
+	At time.Time `json:"at"` // last
+}
+
+// projects are those that a reconciliation asks for.
+type projects struct{ seen map[int64]time.Time }
+
+const (
+	projectsMost = 1000
+	// projectsKept is how long a project is asked for after its last job.
+	projectsKept = 24 * time.Hour
+)
+
+func newProjects() projects { return projects{map[int64]time.Time{}} }
+
+// note tells whether the project is a new one. The one that was not heard of for
+// the longest makes room.
+func (p *projects) note(id int64, now time.Time) bool {
+	_, known := p.seen[id]
+	p.seen[id] = now
+	if len(p.seen) > projectsMost {
+		delete(p.seen, p.oldest())
+	}
+	return !known
+}
+
+func (p *projects) oldest() (id int64) {
+	for other, at := range p.seen {
+		if was, ok := p.seen[id]; !ok || at.Before(was) || at.Equal(was) && other < id {
+			id = other
+		}
+	}
+	return id
+}
+
+// list is all of them, the last heard of first.
+func (p *projects) list() []SeenProject {
+	list := make([]SeenProject, 0, len(p.seen))
+	for id, at := range p.seen {
+		list = append(list, SeenProject{id, at.UTC()})
+	}
+	slices.SortFunc(list, func(a, b SeenProject) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.ID, b.ID)) })
+	return list
+}
+
+func (p *projects) resume(list []SeenProject, now time.Time) {
+	for _, s := range list {
+		if since := now.Sub(s.At); since >= 0 && since < projectsKept && len(p.seen) < projectsMost {
+			p.seen[s.ID] = s.At
+		}
+	}
+}
+
+func (p *projects) forget(now time.Time) {
+	for id, at := range p.seen {
+		if now.Sub(at) > projectsKept {
+			delete(p.seen, id)
+		}
+	}
+}
+
+// round is a reconciliation: each project's jobs by GitLab's own list.
+type round struct {
+	at    time.Time // the next one; zero: none is wanted
+	last  time.Time // the last one began
+	news  bool      // something was heard since the last one began
+	left  []int64   // projects that are still to be asked for; the first one is under way if asked is set
+	asked time.Time
+	found int // jobs that had been lost, or had ended unheard
+}
+
+const (
+	// roundEvery is the pace of reconciliations while jobs are believed in, and
+	// roundJitter what is added by chance: several groups ask the same GitLab.
+	roundEvery  = 4 * time.Minute
+	roundJitter = time.Minute
+	// roundStart spreads the first one after a restart.
+	roundStart = 2 * time.Second
+	// roundSoon is how soon after lost events, and roundLeast how long after the
+	// round before.
+	roundSoon  = 5 * time.Second
+	roundLeast = 30 * time.Second
+	// roundMost bounds the projects of one round: at a request and more for each.
+	roundMost = 100
+	// roundPatience is how long one project's list is waited for.
+	roundPatience = 2 * time.Minute
+)
+
+func (r *round) project() int64 { return r.left[0] }
+
+func (r *round) underWay() bool { return !r.asked.IsZero() }
+
+func (r *round) next() time.Time {
+	switch {
+	case r.underWay():
+		return r.asked.Add(roundPatience)
+	case len(r.left) > 0:
+		return r.last
+	}
+	return r.at
+}
+
+func (s *JobHook) note(project int64) {
+	if s.places.note(project, s.now) {
+		s.keepSoon()
+	}
+}
+
+// schedule has a reconciliation come where one is wanted: while jobs are believed
+// in, and once after the last news, which may have been followed by some that was
+// lost.
+func (s *JobHook) schedule() {
+	if s.set.Reconcile && s.round.at.IsZero() && len(s.round.left) == 0 && (s.jobs.believed() || s.round.news) {
+		s.round.at = s.now.Add(roundEvery + s.backoff.draw(roundJitter))
+	}
+}
+
+// lost has GitLab asked soon: events are known to be missing.
+func (s *JobHook) lost(e EventsLost) {
+	if e.Project != 0 {
+		s.note(e.Project)
+	}
+	s.round.news = true
+	if !s.set.Reconcile {
+		return
+	}
+	soon := later(s.now.Add(roundSoon+s.backoff.draw(roundSoon)), s.round.last.Add(roundLeast))
+	if len(s.round.left) == 0 && (s.round.at.IsZero() || soon.Before(s.round.at)) {
+		s.round.at = soon
+	}
+}
+
+// startRound tells whether a project is to be asked for now.
+func (s *JobHook) startRound() bool {
+	if s.round.underWay() {
+		if s.now.Before(s.round.next()) {
+			return false
+		}
+		s.roundFailed(&fleet.Failure{Op: fmt.Sprintf("list jobs of project %d", s.round.project()), Message: "no answer in time"})
+	}
+	if len(s.round.left) > 0 {
+		return true
+	}
+	if !s.due(s.round.at) {
+		return false
+	}
+	s.places.forget(s.now)
+	s.round = round{last: s.now}
+	for _, p := range s.places.list()[:min(len(s.places.seen), roundMost)] {
+		s.round.left = append(s.round.left, p.ID)
+	}
+	return len(s.round.left) > 0
+}
+
+// listed takes a project's list in.
+func (s *JobHook) listed(e JobsListed) {
+	if !s.round.underWay() || s.round.project() != e.Project {
+		return // one that was given up
+	}
+	asked := s.round.asked
+	if e.Failure != nil {
+		s.roundFailed(e.Failure)
+		return
+	}
+	before := s.jobs.pending + s.jobs.running
+	waits, ended := s.jobs.listed(e.Project, e.List, asked, s.now)
+	s.round.found += ended + max(0, s.jobs.pending+s.jobs.running+ended-before)
+	if waits {
+		s.openWindow()
+	}
+	s.keepSoon()
+	s.nextProject()
+}
+
+func (s *JobHook) nextProject() {
+	s.round.asked = time.Time{}
+	s.round.left = s.round.left[1:]
+	if len(s.round.left) > 0 {
+		return
+	}
+	if s.round.found > 0 {
+		s.say(Info, fmt.Sprintf("reconciled group %q with GitLab", s.set.Group),
+			fleet.Reason(fmt.Sprintf("%d jobs were not as the events had told", s.round.found)),
+			fleet.Reason(fmt.Sprintf("%d pending, %d running", s.jobs.pending, s.jobs.running)))
+	}
+	s.round = round{last: s.round.last, news: s.round.news}
+	s.schedule()
+}
+
+// roundFailed goes on with the next project where this one alone is refused, and
+// gives the round up where the next would fail alike.
+func (s *JobHook) roundFailed(f *fleet.Failure) {
+	level := Warn
+	if f.Final() && f.Kind != fleet.NotFound {
+		level = Error
+	}
+	s.fails(level, fmt.Sprintf("go on without GitLab's list of jobs in project %d", s.round.project()), f)
+	if f.Kind != fleet.NotFound && f.Kind != fleet.Denied {
+		s.round.left = s.round.left[:1]
+	}
+	s.nextProject()
+}
+
+func (s *JobHook) backlog() Backlog {
+	return Backlog{Projects: s.places.list(), Jobs: s.jobs.keep()}
+}
