@@ -71,6 +71,7 @@ type Cloud struct {
 	meta    map[string]*metadata
 	fault   func(Request) Fault
 	calls   map[string]int
+	hooks   []*hook
 	polls   int // held now
 	closed  bool
 }
@@ -144,6 +145,9 @@ func (c *Cloud) Close() {
 	}
 	c.stop()
 	c.tasks.Wait()
+	for _, h := range c.hooks {
+		h.client.CloseIdleConnections()
+	}
 }
 
 // Do calls f with the world and the time, and nobody else has the world
@@ -206,6 +210,7 @@ func (c *Cloud) publish(events []world.Event) {
 		case world.JobQueued:
 			c.wakePolls()
 		}
+		c.tellHooks(e)
 		c.events.put(e)
 	}
 }

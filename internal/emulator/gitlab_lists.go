@@ -3,6 +3,7 @@ package emulator
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +26,7 @@ func (c *Cloud) runnerListRoutes(api router) {
 	api("GET /runners/{id}", c.getRunner)
 	api("GET /runners/{id}/managers", c.listManagers)
 	api("GET /runners/{id}/jobs", c.listRunnerJobs)
+	api("GET /projects/{project}/jobs", c.listProjectJobs)
 	api("GET /projects/{project}/jobs/{job}", c.getJob)
 	api("POST /projects/{project}/jobs/{job}/retry", c.retryJob)
 }
@@ -157,6 +159,39 @@ func (c *Cloud) listRunnerJobs(p params, r *http.Request) answer {
 		return answer{err: err}
 	}
 	return listAnswer(p, r, list, jobBody)
+}
+
+// listProjectJobs is a project's jobs, the newest first: by pages, or by keyset, as
+// the request says.
+func (c *Cloud) listProjectJobs(p params, r *http.Request) answer {
+	var scope []world.JobStatus
+	for _, s := range p.list("scope") {
+		scope = append(scope, world.JobStatus(s))
+	}
+	list, err := ask(c, func(w *world.World, now time.Time) ([]world.Job, error) {
+		return w.ProjectJobs(now, accessToken(r), pathID(r, "project"), scope)
+	})
+	if err != nil {
+		return answer{err: err}
+	}
+	if p.text("pagination") != "keyset" {
+		return listAnswer(p, r, list, jobBody)
+	}
+	if before := p.number("cursor"); before != 0 { // GitLab's is opaque
+		list = slices.DeleteFunc(list, func(j world.Job) bool { return j.ID >= before })
+	}
+	per := min(max(int(p.number("per_page")), 1), maxPerPage)
+	out := []map[string]any{}
+	for _, j := range list[:min(per, len(list))] {
+		out = append(out, jobBody(j))
+	}
+	h := map[string]string{"X-Per-Page": strconv.Itoa(per)}
+	if len(list) > per {
+		q := r.URL.Query()
+		q.Set("cursor", strconv.FormatInt(list[per-1].ID, 10))
+		h["Link"] = fmt.Sprintf(`<http://%s%s?%s>; rel="next"`, r.Host, r.URL.Path, q.Encode())
+	}
+	return answer{status: http.StatusOK, body: out, header: h}
 }
 
 func (c *Cloud) getJob(_ params, r *http.Request) answer {

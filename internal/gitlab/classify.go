@@ -174,6 +174,9 @@ func (q *question) apiRefused(f *fleet.Failure) {
 // mendRole says which role the token's user lacks, and where.
 func (q *question) mendRole() string {
 	scope := "its scope must be " + q.needs.scope
+	if q.needs.project != 0 {
+		return fmt.Sprintf("the token's user must be a reporter of project %d; %s", q.needs.project, scope)
+	}
 	switch r := q.needs.runner; r.Type {
 	case "group_type":
 		return fmt.Sprintf("the token's user must be an owner of group %d; %s", r.GroupID, scope)
@@ -186,6 +189,9 @@ func (q *question) mendRole() string {
 }
 
 func (q *question) mendMissing() string {
+	if q.needs.project != 0 {
+		return fmt.Sprintf("is the user of the token in webhook.token a member of project %d?", q.needs.project)
+	}
 	switch r := q.needs.runner; r.Type {
 	case "group_type":
 		return fmt.Sprintf("is gitlab.group_id = %d right, and the token's user a member of that group?", r.GroupID)

@@ -25,10 +25,11 @@ type question struct {
 
 // needs is what a request takes, for the words of a refusal.
 type needs struct {
-	who    holder
-	scope  string // of an API token
-	key    string // that names the token; empty for gitlab.token
-	runner fleet.NewRunner
+	who     holder
+	scope   string // of an API token
+	key     string // that names the token; empty for gitlab.token
+	runner  fleet.NewRunner
+	project int64 // whose jobs are read; 0 where it is about runners
 }
 
 func (n needs) tokenKey() string { return cmp.Or(n.key, "gitlab.token") }

@@ -286,6 +286,22 @@ func (w *World) ProjectJob(now time.Time, auth string, project, id int64) (Job, 
 	return Job{}, &HTTPError{Status: 404, Message: "404 Not found"}
 }
 
+// ProjectJobs is GET /projects/:id/jobs: those with one of the statuses, or all, the
+// newest first.
+func (w *World) ProjectJobs(now time.Time, auth string, project int64, scope []JobStatus) ([]Job, error) {
+	w.advance(now)
+	if err := w.authorize(auth, ScopeAPI, ScopeReadAPI); err != nil {
+		return nil, err
+	}
+	var out []Job
+	for _, j := range slices.Backward(w.lab.jobs) {
+		if j.ProjectID == project && (len(scope) == 0 || slices.Contains(scope, j.Status)) {
+			out = append(out, j.view())
+		}
+	}
+	return out, nil
+}
+
 // Trace is a job's log so far, at most its first mebibyte.
 func (w *World) Trace(id int64) []byte {
 	if j := w.lab.byJob[id]; j != nil {

@@ -1,0 +1,226 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/agent"
+	"github.com/shoal-ci/shoal/internal/config"
+	"github.com/shoal-ci/shoal/internal/demand"
+	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/life"
+	"github.com/shoal-ci/shoal/internal/reap"
+	"github.com/shoal-ci/shoal/internal/systemd"
+)
+
+// service is shoal webhook under way: the server, one machine for each group, and
+// perhaps the reaper's.
+type service struct {
+	*call
+	*config.Loaded
+	flags webhookFlags
+	reap  life.ReapSettings // no group: it does not run
+
+	mu  sync.Mutex
+	out agent.Outcome // of all machines
+}
+
+// secretsEvery is how often the secrets are read anew: one that was changed is known
+// within this.
+const secretsEvery = 5 * time.Minute
+
+func (s *service) run(ctx context.Context) (agent.Outcome, error) {
+	log := newLogger(s.Stderr, s.Log.Level, s.Log.Format)
+	for _, warning := range s.Warnings() {
+		log.Warn("configuration: "+warning, "verb", "webhook")
+	}
+	w, err := newWiring(s.Loaded, log)
+	if err != nil { // a variable of AWS' that cannot be: nothing was asked yet
+		return s.out, &commandError{code: life.BadUsage, err: err}
+	}
+	defer w.close()
+	hook, err := demand.New(s.webhookOptions(w))
+	if err != nil {
+		return s.out, &commandError{code: life.BadUsage, err: err}
+	}
+	secrets, err := s.readSecrets(ctx, w.reap.Secrets)
+	if err != nil {
+		return s.out, secretsFailed(err)
+	}
+	hook.SetSecrets(secrets)
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.flags.listen)
+	if err != nil {
+		return s.out, err
+	}
+	log.Info(fmt.Sprintf("serving GitLab's job events on %s", l.Addr()), "verb", "webhook", "why", s.serves())
+	err = s.serve(ctx, w, hook, l, secrets)
+	if err == nil {
+		s.out.Summary = "stopped"
+		log.Log(ctx, levelOf(s.out, isTerminal(s.Stderr)), s.out.Summary, "verb", "webhook", "exit", int(s.out.Code))
+	}
+	return s.out, err
+}
+
+// serves says for whom, in one line.
+func (s *service) serves() string {
+	var parts []string
+	for _, g := range s.JobGroups() {
+		what := "every job"
+		if !g.Any {
+			what = "tags " + strings.Join(g.Tags, ", ")
+		}
+		parts = append(parts, fmt.Sprintf("group %q: %s", g.Name, what))
+	}
+	if s.Webhook.Token.IsZero() {
+		parts = append(parts, "without webhook.token GitLab is not asked for what events do not tell")
+	}
+	return strings.Join(parts, "; ")
+}
+
+// serve runs everything until ctx ends, the server last.
+func (s *service) serve(ctx context.Context, w *wiring, hook *demand.Service, l net.Listener, secrets []fleet.Token) error {
+	machines := len(s.JobGroups())
+	beside, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	running.Go(func() { s.renew(beside, w, hook, secrets) })
+	if len(s.reap.Groups) > 0 {
+		machines++
+	}
+	p := newPulse(w.notify, machines)
+	if len(s.reap.Groups) > 0 {
+		running.Go(func() {
+			s.add(agent.Run(beside, life.NewReap(s.reap), agent.Options{Perform: w.reap.Perform, Log: w.log, Notify: p.member(), Watchdog: systemd.WatchdogInterval()}))
+		})
+	}
+	drive := func(ctx context.Context, g *demand.Group) {
+		s.add(agent.Run(ctx, g.Machine, agent.Options{Perform: g.Perform, Inbox: g.Inbox, Log: w.log, Notify: p.member(), Watchdog: systemd.WatchdogInterval()}))
+	}
+	stopping := context.AfterFunc(ctx, func() { w.notify(systemd.Stopping) })
+	defer stopping()
+	return hook.Serve(ctx, l, demand.Certificate{File: s.Webhook.TLSCert, Key: s.Webhook.TLSKey}, drive, func() { w.notify(systemd.Ready) })
+}
+
+// add gathers what came of the machines.
+func (s *service) add(o agent.Outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.out.Changed = s.out.Changed || o.Changed
+	s.out.Decisions = append(s.out.Decisions, o.Decisions...)
+}
+
+// readSecrets reads all of the secrets, or fails.
+func (s *service) readSecrets(ctx context.Context, from reap.Secrets) ([]fleet.Token, error) {
+	var list []fleet.Token
+	for _, ref := range s.Webhook.Secrets {
+		t, err := from.Resolve(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, t)
+	}
+	return list, nil
+}
+
+// renew reads the secrets anew from time to time, and when it is told to. Those that
+// are known stay in force where they cannot all be read.
+func (s *service) renew(ctx context.Context, w *wiring, hook *demand.Service, known []fleet.Token) {
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, syscall.SIGHUP)
+	defer signal.Ignore(syscall.SIGHUP) // as it was
+	tick := time.NewTicker(secretsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-told:
+		case <-tick.C:
+		}
+		list, err := s.readSecrets(ctx, w.reap.Secrets)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			w.log.Warn("keeping the secrets that are known", "verb", "webhook", "error", err.Error())
+		case !slices.Equal(list, known):
+			known = list
+			hook.SetSecrets(list)
+			w.log.Info("the secrets have changed", "verb", "webhook", slog.Int("secrets", len(list)))
+		}
+	}
+}
+
+// pulse tells the service manager that the loops of all machines go round: one that
+// hangs ends the pings, and the service is started anew.
+type pulse struct {
+	notify func(string)
+	mu     sync.Mutex
+	want   int
+	beats  map[int]bool
+	next   int
+}
+
+func newPulse(notify func(string), machines int) *pulse {
+	return &pulse{notify: notify, want: machines, beats: map[int]bool{}}
+}
+
+// member is how one machine tells.
+func (p *pulse) member() func(state string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	id := p.next
+	p.next++
+	return func(state string) {
+		switch state {
+		case systemd.Ready, systemd.Stopping: // that is the server's to say
+		case systemd.Watchdog:
+			p.beat(id)
+		default:
+			p.notify(state)
+		}
+	}
+}
+
+func (p *pulse) beat(id int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.beats[id] = true
+	if len(p.beats) == p.want {
+		p.beats = map[int]bool{}
+		p.notify(systemd.Watchdog)
+	}
+}
+
+// cachedToken resolves a reference now and then: with each request it would cost
+// another one.
+type cachedToken struct {
+	secrets reap.Secrets
+	ref     string
+
+	mu    sync.Mutex
+	token fleet.Token
+	until time.Time
+}
+
+func (c *cachedToken) get(ctx context.Context) (fleet.Token, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Now().Before(c.until) {
+		return c.token, nil
+	}
+	t, err := c.secrets.Resolve(ctx, c.ref)
+	if err == nil {
+		c.token, c.until = t, time.Now().Add(secretsEvery)
+	}
+	return t, err
+}

@@ -1,0 +1,209 @@
+package demand
+
+import (
+	"container/list"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/life"
+)
+
+// lookups find out the tags of jobs whose events do not tell them: once per job
+// definition, whatever the branch and the pipeline.
+type lookups struct {
+	service *Service
+	queue   chan definition
+
+	mu      sync.Mutex
+	known   map[definition]*list.Element
+	recent  *list.List                 // of *finding, the last used at the back
+	waiting map[definition][]fleet.Job // events, in order, until the answer comes
+	held    int                        // of them all
+}
+
+// definition is a job as .gitlab-ci.yml has it.
+type definition struct {
+	project int64
+	name    string
+}
+
+// finding is what came of a look-up.
+type finding struct {
+	of    definition
+	tags  []string
+	lost  bool // it failed: not asked again until then
+	until time.Time
+}
+
+const (
+	lookupWorkers = 4 // at once: a fraction of what GitLab.com allows one token
+	// lookupsMost bounds the definitions that are known, and those that wait.
+	lookupsMost = 10000
+	// heldMost bounds the events that wait for an answer.
+	heldMost = 10000
+	// lookupKept is how long tags are believed: somebody may change them.
+	lookupKept = time.Hour
+	// lookupLost is how long a definition is not asked for again whose look-up failed.
+	lookupLost    = 30 * time.Second
+	lookupTries   = 3
+	lookupPause   = time.Second
+	lookupTimeout = 10 * time.Second
+)
+
+func newLookups(s *Service) *lookups {
+	return &lookups{
+		service: s, queue: make(chan definition, lookupsMost),
+		known: map[definition]*list.Element{}, recent: list.New(), waiting: map[definition][]fleet.Job{},
+	}
+}
+
+// ask routes an event once its tags are known.
+func (l *lookups) ask(j fleet.Job) {
+	d := definition{j.Project, j.Name}
+	l.mu.Lock()
+	f, known := l.recall(d)
+	if !known {
+		known = !l.hold(d, j)
+		f = finding{of: d, lost: true} // no room
+	}
+	l.mu.Unlock()
+	if known {
+		l.found(f, j)
+	}
+}
+
+// recall is what is known of a definition. The caller holds mu.
+func (l *lookups) recall(d definition) (finding, bool) {
+	e := l.known[d]
+	if e == nil {
+		return finding{}, false
+	}
+	f := e.Value.(*finding) //nolint:forcetypeassert,errcheck // nothing else is put in
+	if time.Now().After(f.until) {
+		l.recent.Remove(e)
+		delete(l.known, d)
+		return finding{}, false
+	}
+	l.recent.MoveToBack(e)
+	return *f, true
+}
+
+// hold keeps an event until the answer comes; false where there is no room. The
+// caller holds mu.
+func (l *lookups) hold(d definition, j fleet.Job) bool {
+	waiting, asked := l.waiting[d]
+	if l.held >= heldMost {
+		return false
+	}
+	if !asked {
+		select {
+		case l.queue <- d:
+		default:
+			return false
+		}
+	}
+	l.waiting[d] = append(waiting, j)
+	l.held++
+	return true
+}
+
+// found routes an event by a finding.
+func (l *lookups) found(f finding, j fleet.Job) {
+	if !f.lost {
+		l.service.deliver(l.service.whose(f.tags), j)
+		return
+	}
+	l.service.metrics.dropped.WithLabelValues(dropLookup).Inc()
+	for _, g := range l.service.groups { // nobody knows whose
+		g.put(life.EventsLost{Project: j.Project})
+	}
+}
+
+// work looks definitions up until ctx ends.
+func (l *lookups) work(ctx context.Context) {
+	for {
+		select {
+		case d := <-l.queue:
+			l.answer(ctx, d)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// answer looks one definition up, and routes what has waited for it.
+func (l *lookups) answer(ctx context.Context, d definition) {
+	l.mu.Lock()
+	id := l.waiting[d][0].ID
+	l.mu.Unlock()
+	f := l.lookUp(ctx, d, id)
+	l.mu.Lock()
+	jobs := l.waiting[d]
+	delete(l.waiting, d)
+	l.held -= len(jobs)
+	l.remember(f)
+	l.mu.Unlock()
+	for _, j := range jobs {
+		l.found(f, j)
+	}
+}
+
+// remember keeps a finding; the one that was not used for the longest makes room.
+// The caller holds mu.
+func (l *lookups) remember(f finding) {
+	l.known[f.of] = l.recent.PushBack(&f)
+	if l.recent.Len() > lookupsMost {
+		oldest := l.recent.Remove(l.recent.Front()).(*finding) //nolint:forcetypeassert,errcheck // nothing else is put in
+		delete(l.known, oldest.of)
+	}
+}
+
+func (l *lookups) lookUp(ctx context.Context, d definition, id int64) finding {
+	for try := 1; ; try++ {
+		tags, err := l.read(ctx, d.project, id)
+		l.service.metrics.lookedUp(err)
+		if err == nil {
+			return finding{of: d, tags: tags, until: time.Now().Add(lookupKept)}
+		}
+		failure := fleet.AsFailure(fmt.Sprintf("look at job %d of project %d", id, d.project), err)
+		if failure.Final() || try == lookupTries || !pause(ctx, time.Duration(try)*lookupPause) {
+			if l.service.lost.now() {
+				l.service.Log.Warn("cannot tell whose jobs these are, asking again with the next", "verb", "webhook", "error", failure.Error())
+			}
+			return finding{of: d, lost: true, until: time.Now().Add(lookupLost)}
+		}
+	}
+}
+
+func (l *lookups) read(ctx context.Context, project, id int64) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	token, err := l.service.Token(ctx)
+	if err != nil {
+		return nil, err
+	}
+	j, err := l.service.GitLab.Job(ctx, token, project, id)
+	return j.Tags, err
+}
+
+// idle tells whether no event waits for an answer.
+func (l *lookups) idle() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.held == 0
+}
+
+// pause waits for d; false when ctx ended before.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

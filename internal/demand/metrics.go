@@ -1,0 +1,89 @@
+package demand
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/shoal-ci/shoal/internal/fleet"
+)
+
+// Why an event was dropped.
+const (
+	dropQueue    = "queue"    // too many waited for the group
+	dropLookup   = "lookup"   // nobody could tell whose it is
+	dropUnplaced = "unplaced" // nobody can be asked whose it is
+	dropForeign  = "foreign"  // it is none of our groups'
+)
+
+type metrics struct {
+	registry  *prometheus.Registry
+	events    *prometheus.CounterVec
+	answers   *prometheus.CounterVec
+	seconds   prometheus.Histogram
+	dropped   *prometheus.CounterVec
+	requests  *prometheus.CounterVec
+	lookups   *prometheus.CounterVec
+	reconcile *prometheus.CounterVec
+}
+
+func newMetrics() *metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "shoal_webhook_" + name, Help: help}, labels)
+	}
+	m := &metrics{
+		registry:  prometheus.NewRegistry(),
+		events:    counter("events_total", "Events that were taken in, by how far the job has come.", "state"),
+		answers:   counter("answers_total", "Answers to GitLab, or to whoever asked.", "code"),
+		dropped:   counter("events_dropped_total", "Events that led to nothing, by why.", "reason"),
+		requests:  counter("group_requests_total", "Requests to Auto Scaling: a look at the group, or a raise.", "group", "request", "result"),
+		lookups:   counter("lookups_total", "Requests to GitLab for a job's tags.", "result"),
+		reconcile: counter("reconciliations_total", "Lists of a project's jobs that were asked of GitLab.", "group", "result"),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "shoal_webhook_answer_seconds", Help: "How long an answer took. GitLab waits ten seconds.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .02, .05, .1, .5, 1, 5, 10},
+		}),
+	}
+	m.registry.MustRegister(m.events, m.answers, m.dropped, m.requests, m.lookups, m.reconcile, m.seconds,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// watch shows a group's queue, and what its machine believes.
+func (m *metrics) watch(g *Group) {
+	gauge := func(name, help string, labels prometheus.Labels, f func() float64) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "shoal_webhook_" + name, Help: help, ConstLabels: labels}, f))
+	}
+	h := g.Machine
+	gauge("queue_length", "Events that wait for the group's machine.", prometheus.Labels{"group": g.Name}, func() float64 { return float64(len(g.inbox)) })
+	gauge("jobs", "Jobs that are believed to wait, or to run.", prometheus.Labels{"group": g.Name, "state": "pending"}, func() float64 { return float64(h.pending.Load()) })
+	gauge("jobs", "Jobs that are believed to wait, or to run.", prometheus.Labels{"group": g.Name, "state": "running"}, func() float64 { return float64(h.running.Load()) })
+}
+
+func (m *metrics) answered(code int, took time.Duration) {
+	m.answers.WithLabelValues(strconv.Itoa(code)).Inc()
+	m.seconds.Observe(took.Seconds())
+}
+
+var stateNames = map[fleet.JobState]string{
+	fleet.JobUnknown: "unknown", fleet.JobCreated: "created", fleet.JobPending: "pending", fleet.JobRunning: "running", fleet.JobFinished: "finished",
+}
+
+func (m *metrics) heard(s fleet.JobState) { m.events.WithLabelValues(stateNames[s]).Inc() }
+
+func result(err error) string {
+	if err != nil {
+		return "failed"
+	}
+	return "done"
+}
+
+func (m *metrics) asked(group, request string, err error) {
+	m.requests.WithLabelValues(group, request, result(err)).Inc()
+}
+func (m *metrics) lookedUp(err error) { m.lookups.WithLabelValues(result(err)).Inc() }
+func (m *metrics) reconciled(group string, err error) {
+	m.reconcile.WithLabelValues(group, result(err)).Inc()
+}
