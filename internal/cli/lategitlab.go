@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"sync"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/gitlab"
@@ -12,10 +13,13 @@ import (
 // monitor, which never asks GitLab, nor a drain, which ends without it.
 type lateGitLab struct {
 	options gitlab.Options
+	mu      sync.Mutex // the webhook asks from several goroutines
 	made    *gitlab.Client
 }
 
 func (g *lateGitLab) client() (*gitlab.Client, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if g.made != nil {
 		return g.made, nil
 	}
@@ -81,4 +85,12 @@ func (g *lateGitLab) Details(ctx context.Context, auth fleet.Token, id int64) (f
 func (g *lateGitLab) DeleteByID(ctx context.Context, auth fleet.Token, id int64) error {
 	_, err := late(g, func(c *gitlab.Client) (struct{}, error) { return done(c.DeleteByID(ctx, auth, id)) })
 	return err
+}
+
+func (g *lateGitLab) Jobs(ctx context.Context, auth fleet.Token, project int64) (fleet.JobList, error) {
+	return late(g, func(c *gitlab.Client) (fleet.JobList, error) { return c.Jobs(ctx, auth, project) })
+}
+
+func (g *lateGitLab) Job(ctx context.Context, auth fleet.Token, project, id int64) (fleet.Job, error) {
+	return late(g, func(c *gitlab.Client) (fleet.Job, error) { return c.Job(ctx, auth, project, id) })
 }

@@ -40,7 +40,7 @@ wait, leaves when it is idle, and goes away without losing a job.`,
 	root.SetHelpCommandGroupID(groupHuman)
 	root.SetCompletionCommandGroupID(groupHuman)
 	root.AddCommand(c.initCommand(), c.monitorCommand(), c.scaleUpCommand(), c.lifecycleCheckCommand(), c.unregisterCommand())
-	root.AddCommand(c.reapCommand())
+	root.AddCommand(c.reapCommand(), c.webhookCommand())
 	root.AddCommand(c.configCommand(), c.versionCommand(), c.demoCommand(), c.simulateCommand())
 	group(root)
 	strictHelp(root)

@@ -11,6 +11,7 @@ import (
 	"github.com/shoal-ci/shoal/internal/agent"
 	"github.com/shoal-ci/shoal/internal/autoscaling"
 	"github.com/shoal-ci/shoal/internal/config"
+	"github.com/shoal-ci/shoal/internal/demand"
 	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/gitlab"
 	"github.com/shoal-ci/shoal/internal/imds"
@@ -20,7 +21,7 @@ import (
 	"github.com/shoal-ci/shoal/internal/systemd"
 )
 
-// Every edge is what agent and reap need of it.
+// Every edge is what agent, reap and demand need of it.
 var (
 	_ agent.Metadata    = (*imds.Client)(nil)
 	_ agent.AutoScaling = (*autoscaling.Client)(nil)
@@ -33,6 +34,8 @@ var (
 	_ reap.GitLab       = (*gitlab.Client)(nil)
 	_ reap.GitLab       = (*lateGitLab)(nil)
 	_ reap.Secrets      = (*secret.Resolver)(nil)
+	_ demand.AWS        = (*autoscaling.Client)(nil)
+	_ demand.GitLab     = (*lateGitLab)(nil)
 )
 
 // wiring is the outside of one verb. Nothing in it asks, loads or connects
@@ -40,9 +43,16 @@ var (
 type wiring struct {
 	edges    agent.Edges
 	reap     reap.Edges
+	demand   demandEdges
 	metadata *imds.Client
 	runner   *runner.Local
 	log      *slog.Logger
+}
+
+// demandEdges are the systems that the webhook reaches.
+type demandEdges struct {
+	AWS    demand.AWS
+	GitLab demand.GitLab
 }
 
 func newWiring(l *config.Loaded, log *slog.Logger) (*wiring, error) {
@@ -66,6 +76,7 @@ func newWiring(l *config.Loaded, log *slog.Logger) (*wiring, error) {
 	lab := &lateGitLab{options: gitlab.Options{URL: l.GitLab.URL, CAFile: l.GitLab.CAFile}}
 	secrets := secret.New(secret.Options{Load: load})
 	w.reap = reap.Edges{AWS: group, GitLab: lab, Secrets: secrets}
+	w.demand = demandEdges{AWS: group, GitLab: lab}
 	w.edges = agent.Edges{
 		GitLab:      lab,
 		Metadata:    metadata,

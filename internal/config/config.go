@@ -33,6 +33,7 @@ type Config struct {
 	LifecycleCheck LifecycleCheck
 	Unregister     Unregister
 	Reap           Reap
+	Webhook        Webhook
 	Log            Log
 }
 
@@ -141,6 +142,35 @@ type Unregister struct {
 type Reap struct {
 	Token  Secret // zero: gitlab.token, where that may do it
 	Groups []string
+}
+
+// Webhook is the [webhook] table: what the webhook needs, which runs off the
+// instances.
+type Webhook struct {
+	Listen   string
+	Secrets  []string // references, as checkSecret takes them
+	Groups   []string // as fleet.ParseJobGroup reads them; empty: Group.Name
+	Untagged string
+	Slots    int64
+	Token    Secret // zero: GitLab is not asked
+	TLSCert  string
+	TLSKey   string
+}
+
+// JobGroups are the groups that jobs are matched with. The keys' own checks have seen
+// that everything parses.
+func (c Config) JobGroups() []fleet.JobGroup {
+	list := c.Webhook.Groups
+	if len(list) == 0 && c.Group.Name != "" {
+		return []fleet.JobGroup{{Name: c.Group.Name, Any: true}}
+	}
+	groups := make([]fleet.JobGroup, 0, len(list))
+	for _, text := range list {
+		if g, err := fleet.ParseJobGroup(text); err == nil {
+			groups = append(groups, g)
+		}
+	}
+	return groups
 }
 
 // Log is the [log] table.

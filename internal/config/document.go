@@ -36,6 +36,7 @@ type outline struct {
 	LifecycleCheck struct{} `toml:"lifecycle_check"`
 	Unregister     struct{} `toml:"unregister"`
 	Reap           struct{} `toml:"reap"`
+	Webhook        struct{} `toml:"webhook"`
 	Log            struct{} `toml:"log"`
 }
 

@@ -20,14 +20,10 @@ func TestExampleIsTheDefaults(t *testing.T) {
 	}
 	want := Default()
 	want.GitLab.URL, want.GitLab.Token = l.GitLab.URL, l.GitLab.Token
-	if len(l.GitLab.Tags) == 0 {
-		l.GitLab.Tags = nil
-	}
-	if len(l.Reap.Groups) == 0 {
-		l.Reap.Groups = nil
-	}
-	if len(l.Spares.Slots) == 0 {
-		l.Spares.Slots = nil
+	for _, list := range []*[]string{&l.GitLab.Tags, &l.Reap.Groups, &l.Spares.Slots, &l.Webhook.Secrets, &l.Webhook.Groups} {
+		if len(*list) == 0 {
+			*list = nil
+		}
 	}
 	if !reflect.DeepEqual(l.Config, want) {
 		t.Errorf("got %+v\nwant %+v", l.Config, want)
@@ -71,7 +67,7 @@ func TestKeysDoNotShareAPlace(t *testing.T) {
 	blank := Config{}
 	for _, k := range keys {
 		c := Config{}
-		for _, raw := range []any{"x", "11m", "11s", int64(7), true, []any{"t"}, "https://h", "file:/x", "/p", "h:1", "create", "leave", "debug", "text", "not_protected", "project_type", []any{"6"}, "UTC"} {
+		for _, raw := range []any{"x", "11m", "11s", int64(7), true, []any{"t"}, "https://h", "file:/x", "/p", "h:1", "create", "leave", "debug", "text", "not_protected", "project_type", []any{"6"}, []any{"file:/x"}, "UTC"} {
 			if k.set(&c, raw) == "" && !reflect.DeepEqual(c, blank) {
 				break
 			}

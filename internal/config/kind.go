@@ -13,6 +13,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/scaling"
 )
 
@@ -52,6 +53,19 @@ var (
 	groups = kind[[]string]{
 		allowed: `a list of names such as ["ci", "ci-arm"], each on one line of at most 255 bytes, none empty or twice`,
 		from:    asList, parse: parseList, check: checkGroups,
+		value: listed,
+		zero:  func(l []string) bool { return len(l) == 0 },
+	}
+	jobGroups = kind[[]string]{
+		allowed: "a list of " + fleet.JobGroupForm + "; each group once",
+		from:    asList, parse: parsePolicies, check: checkJobGroups,
+		value: listed,
+		zero:  func(l []string) bool { return len(l) == 0 },
+	}
+	secrets = kind[[]string]{
+		allowed: "a list of references to secrets: " + secretForms,
+		secret:  true,
+		from:    asList, parse: parseList, check: checkSecrets,
 		value: listed,
 		zero:  func(l []string) bool { return len(l) == 0 },
 	}
@@ -268,6 +282,30 @@ func checkSpares(list []string) string {
 	for i, text := range list {
 		if _, err := scaling.ParseSpares(text, time.UTC); err != nil {
 			return fmt.Sprintf("%s at place %d: %s", describe(text), i+1, err)
+		}
+	}
+	return ""
+}
+
+func checkJobGroups(list []string) string {
+	seen := map[string]bool{}
+	for i, text := range list {
+		g, err := fleet.ParseJobGroup(text)
+		if err != nil {
+			return fmt.Sprintf("%s at place %d: %s", describe(text), i+1, err)
+		}
+		if seen[g.Name] {
+			return fmt.Sprintf("%s at place %d: the group stands there twice", describe(text), i+1)
+		}
+		seen[g.Name] = true
+	}
+	return ""
+}
+
+func checkSecrets(list []string) string {
+	for i, ref := range list {
+		if got := checkSecret(Secret{ref}); got != "" {
+			return fmt.Sprintf("%s at place %d", got, i+1)
 		}
 	}
 	return ""

@@ -89,6 +89,19 @@ var rules = []rule{
 		}
 		return fmt.Sprintf("must be shorter than runner.shutdown_timeout (%s), or killed jobs are not reported; got %s", short(c.Runner.ShutdownTimeout), short(c.Unregister.KillAfter))
 	}},
+	{[]string{"webhook.untagged", "webhook.groups", "group.name"}, func(c *Config) string {
+		named := func(g fleet.JobGroup) bool { return g.Name == c.Webhook.Untagged }
+		if c.Webhook.Untagged == "" || slices.ContainsFunc(c.JobGroups(), named) {
+			return ""
+		}
+		return fmt.Sprintf("must be one of webhook.groups; got %q", c.Webhook.Untagged)
+	}},
+	{[]string{"webhook.tls_key", "webhook.tls_cert"}, func(c *Config) string {
+		if (c.Webhook.TLSCert == "") == (c.Webhook.TLSKey == "") {
+			return ""
+		}
+		return "webhook.tls_cert and webhook.tls_key: both, or none"
+	}},
 	{[]string{"unregister.reboot_timeout", "unregister.margin"}, func(c *Config) string {
 		return longerThanMargin(c, c.Unregister.RebootTimeout)
 	}},

@@ -381,6 +381,19 @@ func TestGitLabInTrouble(t *testing.T) {
 	s.wantSets(1)
 }
 
+// TestGitLabIsLeftAlone where nothing is believed and it does not answer for an hour.
+func TestGitLabIsLeftAlone(t *testing.T) {
+	s := newHookSite(t, life.JobHookSettings{Reconcile: true})
+	s.deaf = &fleet.Failure{Op: "list jobs"}
+	s.job(1, fleet.JobCreated)
+	s.pass(2 * time.Hour)
+	asked := s.says("go on without")
+	s.pass(20 * time.Hour)
+	if n := s.says("go on without"); n != asked || n != 12 {
+		t.Errorf("asked %d times in the first two hours, %d in all", asked, n)
+	}
+}
+
 // TestNobodyAnswers: a list that never comes is given up.
 func TestNobodyAnswers(t *testing.T) {
 	s := newHookSite(t, life.JobHookSettings{Reconcile: true})

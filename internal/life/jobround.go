@@ -86,6 +86,9 @@ type round struct {
 	left  []int64   // projects that are still to be asked for; the first one is under way if asked is set
 	asked time.Time
 	found int // jobs that had been lost, or had ended unheard
+	// failed is how many rounds in a row came to nothing: what was to be found out by
+	// them still is, for a while.
+	failed int
 }
 
 const (
@@ -101,6 +104,9 @@ const (
 	roundLeast = 30 * time.Second
 	// roundMost bounds the projects of one round: at a request and more for each.
 	roundMost = 100
+	// roundTries is after how many rounds that failed GitLab is asked again only for
+	// jobs that are believed in, or new ones: an hour.
+	roundTries = 12
 	// roundPatience is how long one project's list is waited for.
 	roundPatience = 2 * time.Minute
 )
@@ -164,7 +170,7 @@ func (s *JobHook) startRound() bool {
 		return false
 	}
 	s.places.forget(s.now)
-	s.round = round{last: s.now}
+	s.round = round{last: s.now, failed: s.round.failed}
 	for _, p := range s.places.list()[:min(len(s.places.seen), roundMost)] {
 		s.round.left = append(s.round.left, p.ID)
 	}
@@ -181,6 +187,7 @@ func (s *JobHook) listed(e JobsListed) {
 		s.roundFailed(e.Failure)
 		return
 	}
+	s.round.failed = 0
 	before := s.jobs.pending + s.jobs.running
 	waits, ended := s.jobs.listed(e.Project, e.List, asked, s.now)
 	s.round.found += ended + max(0, s.jobs.pending+s.jobs.running+ended-before)
@@ -202,7 +209,7 @@ func (s *JobHook) nextProject() {
 			fleet.Reason(fmt.Sprintf("%d jobs were not as the events had told", s.round.found)),
 			fleet.Reason(fmt.Sprintf("%d pending, %d running", s.jobs.pending, s.jobs.running)))
 	}
-	s.round = round{last: s.round.last, news: s.round.news}
+	s.round = round{last: s.round.last, news: s.round.news, failed: s.round.failed}
 	s.schedule()
 }
 
@@ -216,6 +223,8 @@ func (s *JobHook) roundFailed(f *fleet.Failure) {
 	s.fails(level, fmt.Sprintf("go on without GitLab's list of jobs in project %d", s.round.project()), f)
 	if f.Kind != fleet.NotFound && f.Kind != fleet.Denied {
 		s.round.left = s.round.left[:1]
+		s.round.failed++
+		s.round.news = s.round.news || s.round.failed < roundTries
 	}
 	s.nextProject()
 }
