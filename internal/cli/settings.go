@@ -61,6 +61,7 @@ func scaleUpSettings(c config.Config) life.ScaleUpSettings {
 		Group:      c.Group.Name,
 		Period:     c.ScaleUp.Period,
 		BlindAfter: c.ScaleUp.BlindAfter,
+		Grace:      c.ScaleUp.WebhookGrace,
 		Spares:     spareSettings(c),
 		Seed:       rand.Uint64(), //nolint:gosec // jitter, no secret
 	}

@@ -88,8 +88,9 @@ type Monitor struct {
 
 // ScaleUp is the [scale_up] table.
 type ScaleUp struct {
-	Period     time.Duration
-	BlindAfter time.Duration
+	Period       time.Duration
+	BlindAfter   time.Duration
+	WebhookGrace time.Duration
 }
 
 // Spares is the [spares] table: capacity that stands ready.

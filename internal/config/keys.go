@@ -90,6 +90,9 @@ var keys = []key{
 	bind("scale_up.blind_after", time.Minute, atLeast(0), func(c *Config) *time.Duration { return &c.ScaleUp.BlindAfter },
 		`How long an instance is full without news of the queue until one of the fleet finds out by one instance more. Shorter: instances that nobody needed; longer: jobs that nobody knows of wait longer. Runners before 18.1 tell no queue: ten seconds at most.`),
 
+	bind("scale_up.webhook_grace", 0, atLeast(0), func(c *Config) *time.Duration { return &c.ScaleUp.WebhookGrace },
+		`Where the webhook serves this fleet: how long the jobs had waited that a full instance is given before it grows the group by itself all the same, as when the webhook is down. Longer than a launch; 2m is a good value. 0s: there is no webhook.`),
+
 	bind("spares.slots", nil, spares, func(c *Config) *[]string { return &c.Spares.Slots },
 		`How many slots of idle instances stand ready, and when: a number, and a period in cron's five fields; without one always. Of those that match the last one counts, so begin with the rule and end with the exceptions. An empty group holds none: nobody is there to do so.`),
 	bind("spares.time_zone", "UTC", timeZone, func(c *Config) *string { return &c.Spares.TimeZone },

@@ -15,6 +15,7 @@ type ScaleUpSettings struct {
 	Period     time.Duration // between readings of the runner
 	Spares     SpareSettings
 	BlindAfter time.Duration // without a fresh reading of the queue for this long: one step at a time
+	Grace      time.Duration // jobs had waited this long before it grows by itself: the webhook does so sooner; 0: there is none
 	Seed       uint64
 }
 
@@ -43,7 +44,7 @@ type ScaleUp struct {
 
 // NewScaleUp returns the machine before its first event.
 func NewScaleUp(set ScaleUpSettings) ScaleUp {
-	return ScaleUp{flow: flow{verb: "scale-up", backoff: backoff{seed: set.Seed}}, set: set, find: finder{configured: set.Group}, growth: scaling.NewGrowth(scaling.GrowthSettings{BlindAfter: set.BlindAfter}), first: true}
+	return ScaleUp{flow: flow{verb: "scale-up", backoff: backoff{seed: set.Seed}}, set: set, find: finder{configured: set.Group}, growth: scaling.NewGrowth(scaling.GrowthSettings{BlindAfter: set.BlindAfter, Grace: set.Grace}), first: true}
 }
 
 // rereadAfter is after how many failures in a row the queue is read anew.
