@@ -43,6 +43,11 @@ var want = map[string][]string{
 		"Type=notify", "NotifyAccess=main", "WatchdogSec=60", "ExecStart=/usr/bin/shoal reap --every 5m", "Restart=on-failure", "RestartPreventExitStatus=2 3",
 		"StartLimitIntervalSec=0", "WantedBy=multi-user.target", "User=shoal", "LoadCredential=gitlab-token", "!ReadWritePaths", "!runner-init", "!gitlab-runner.service",
 	},
+	"shoal-webhook.service": {
+		"Type=notify", "NotifyAccess=main", "WatchdogSec=60", "ExecStart=/usr/bin/shoal webhook", "ExecReload=/bin/kill -HUP $MAINPID", "Restart=on-failure",
+		"RestartPreventExitStatus=2 3", "StartLimitIntervalSec=0", "WantedBy=multi-user.target", "User=shoal", "StateDirectory=shoal-webhook",
+		"LoadCredential=webhook-secret", "LoadCredential=gitlab-token", "!ReadWritePaths", "!runner-init", "!gitlab-runner.service", "!CAP_NET_BIND",
+	},
 	"gitlab-runner.service.d/shoal.conf": {
 		"KillSignal=SIGQUIT", "KillMode=mixed", "TimeoutStopSec=infinity", "ConditionPathExists=/run/shoal/registered", "After=runner-jobs.target", "!Restart=",
 		// Started again in a drain: after a crash, or by a socket.

@@ -19,6 +19,7 @@ var exposure = map[string]string{
 	"monitor-jobs.service":    "20",
 	"lifecycle-check.service": "20",
 	"shoal-reap.service":      "20",
+	"shoal-webhook.service":   "20",
 	"runner-init.service":     "40",
 	"scale-up.service":        "40",
 	"unreg-runner.service":    "40",

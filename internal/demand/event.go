@@ -52,9 +52,8 @@ func decode(body []byte) (fleet.Job, error) {
 	if p.ID <= 0 || p.Project <= 0 {
 		return fleet.Job{}, errNoJob
 	}
-	pipeline, _ := p.Pipeline.(float64) // exact up to 2^53
 	return fleet.Job{
-		ID: p.ID, Project: p.Project, Pipeline: int64(pipeline), Stage: name(p.Stage), Name: name(p.Name),
+		ID: p.ID, Project: p.Project, Pipeline: number(p.Pipeline), Stage: name(p.Stage), Name: name(p.Name),
 		State: fleet.JobStateOf(p.Status), Tags: tags(p.Tags),
 	}, nil
 }
@@ -81,6 +80,16 @@ func shallow(body []byte) bool {
 		}
 	}
 	return true
+}
+
+// number is an integer that a float64 holds exactly; 0 where it is none.
+func number(v any) int64 {
+	const most = 1 << 53
+	n, _ := v.(float64)
+	if !(n > 0 && n <= most) {
+		return 0
+	}
+	return int64(n)
 }
 
 // name is a text of bounded length, in memory of its own: a part of the body would

@@ -29,8 +29,8 @@ if [ -n "$old" ]; then
 	# be disturbed; they take it the next time. With a configuration that they refuse
 	# they would stay down, and nobody would see this instance's end.
 	if in_force >/dev/null 2>&1; then
-		deb-systemd-invoke try-restart monitor-jobs.service lifecycle-check.service shoal-reap.service >/dev/null || true
-	elif systemctl --quiet is-active monitor-jobs.service lifecycle-check.service shoal-reap.service; then
+		deb-systemd-invoke try-restart monitor-jobs.service lifecycle-check.service shoal-reap.service shoal-webhook.service >/dev/null || true
+	elif systemctl --quiet is-active monitor-jobs.service lifecycle-check.service shoal-reap.service shoal-webhook.service; then
 		echo 'shoal: the daemons go on as the old version, since the new one refuses the configuration.' >&2
 		echo 'shoal: see "shoal config check"; then restart them' >&2
 	fi

@@ -25,7 +25,7 @@ if [ -d /run/systemd/system ]; then
 		echo 'shoal: gitlab-runner goes on running and taking jobs, and nobody watches it any more: scaling in kills its jobs.' >&2
 		echo 'shoal: "shoal unregister --now" before removing the package would have taken it out of GitLab first.' >&2
 	fi
-	deb-systemd-invoke stop monitor-jobs.service lifecycle-check.service scale-up.service runner-init.service runner-shutdown.service runner-jobs.target shoal-reap.service >/dev/null || true
+	deb-systemd-invoke stop monitor-jobs.service lifecycle-check.service scale-up.service runner-init.service runner-shutdown.service runner-jobs.target shoal-reap.service shoal-webhook.service >/dev/null || true
 fi
 # Works on the files alone where no systemd is running.
-systemctl --quiet disable runner-init.service monitor-jobs.service lifecycle-check.service shoal-reap.service || true
+systemctl --quiet disable runner-init.service monitor-jobs.service lifecycle-check.service shoal-reap.service shoal-webhook.service || true

@@ -24,8 +24,8 @@ const (
 	ending  = "runner-shutdown.service unreg-runner.service" // both end jobs at a deadline
 	config  = start + " " + monitor + " " + ending           // write config.toml
 	roots   = config + " " + check
-	reap    = "shoal-reap.service"
-	every   = roots + " " + scaleUp + " " + reap
+	away    = "shoal-reap.service shoal-webhook.service" // off the instances
+	every   = roots + " " + scaleUp + " " + away
 	none    = ""
 	// hidden marks what a container or an old kernel cannot forbid: there all may.
 	hidden = " hidden"

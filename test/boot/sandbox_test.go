@@ -40,7 +40,7 @@ func TestSandbox(t *testing.T) {
 	t.Log(out)
 	for unit, most := range map[string]float64{
 		life.UnitMonitor: 2, life.UnitLifecycleCheck: 2, life.UnitInit: 4, life.UnitScaleUp: 4, life.UnitUnregister: 4,
-		"runner-shutdown.service": 4, "shoal-reap.service": 2,
+		"runner-shutdown.service": 4, "shoal-reap.service": 2, "shoal-webhook.service": 2,
 	} {
 		if got := exposure(t, m, unit); got > most {
 			t.Errorf("the exposure of %s is %.1f, want at most %.1f", unit, got, most)

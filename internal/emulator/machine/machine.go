@@ -61,6 +61,9 @@ type Machines struct {
 	ports   map[int]bool
 }
 
+// unitWebhook runs beside the fleet: see Serve.
+const unitWebhook = "shoal-webhook.service"
+
 // maxRestart caps RestartSec= of the units: who watches cannot wait for the two
 // minutes of GitLab's own.
 const maxRestart = 2 * time.Second
@@ -114,7 +117,7 @@ func (m *Machines) Boot(id string, again bool) error {
 		// folder tells whose processes are whose.
 		Instance: root, Root: root, Units: m.units(),
 		Path: append([]string{filepath.Join(root, "bin")}, filepath.SplitList(os.Getenv("PATH"))...),
-		Env:  m.env(root, id), MaxRestartSec: maxRestart, Disabled: []string{"shoal-reap.service"}, // runs elsewhere
+		Env:  m.env(root, id), MaxRestartSec: maxRestart, Disabled: []string{"shoal-reap.service", unitWebhook}, // run elsewhere
 		Log: func(unit, line string) { m.Line(id, unit, line) },
 	})
 	if err != nil {

@@ -73,7 +73,7 @@ func TestShoalsUnits(t *testing.T) {
 	if err := s.loadAll(); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"gitlab-runner.service", "lifecycle-check.service", "monitor-jobs.service", "runner-init.service", "runner-shutdown.service", "scale-up.service", "shoal-reap.service", "unreg-runner.service"}
+	want := []string{"gitlab-runner.service", "lifecycle-check.service", "monitor-jobs.service", "runner-init.service", "runner-shutdown.service", "scale-up.service", "shoal-reap.service", "shoal-webhook.service", "unreg-runner.service"}
 	if got := s.names(); !slices.Equal(got, want) {
 		t.Errorf("units %v, want %v", got, want)
 	}
