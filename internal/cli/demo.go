@@ -25,9 +25,9 @@ func (c *call) demoCommand() *cobra.Command {
 		GroupID: groupHuman,
 		Short:   "See a whole fleet work on this machine, in under two minutes",
 		Long: `See a whole fleet work on this machine: an emulated EC2 and GitLab on loopback,
-instances that are real processes of this program under the packaged units, real
-shell jobs in a burst, a lull and a second burst, and a spot interruption of a
-busy instance.
+the webhook and instances that are real processes of this program under the
+packaged units, real shell jobs in a burst, a lull and a second burst, and a spot
+interruption of a busy instance. It begins with no instance and ends with none.
 
 It ends by itself with a summary from the emulated services' own records, and
 exits 0 only if no job was lost, no runner was left behind and the group is back

@@ -124,15 +124,13 @@ func TestDemoKeep(t *testing.T) {
 	if got := k.shell("shoal config check"); got.code != 0 || got.stdout != "ok\n" || strings.Contains(got.stderr, "shoal.toml") {
 		t.Errorf("config check: %+v, want ok, and no complaint of the demo's own file", got)
 	}
-	if got := k.shell("shoal scale-up"); got.code != 0 {
-		t.Errorf("scale-up: %+v, want exit code 0", got)
+	if got := k.shell("shoal reap --group demo --dry-run"); got.code != 0 {
+		t.Errorf("reap: %+v, want exit code 0", got)
 	}
-
 	var runners, managers []struct{ Status string }
-	k.curl("/runners/all", &runners)
 	k.curl("/managers", &managers)
-	if len(runners) != 1 || len(managers) != 1 || managers[0].Status != "online" {
-		t.Errorf("runners %v with managers %v, want one with one that is online", runners, managers)
+	if len(managers) != 0 {
+		t.Errorf("managers %v though no instance is there", managers)
 	}
 
 	var submitted struct{ ID int64 }
@@ -151,6 +149,16 @@ func TestDemoKeep(t *testing.T) {
 		return false
 	})
 
+	k.look()
+	k.curl("/runners/all", &runners)
+	k.curl("/managers", &managers)
+	if len(runners) != 1 || len(managers) != 1 || managers[0].Status != "online" {
+		t.Errorf("runners %v with managers %v, want one with one that is online", runners, managers)
+	}
+
+	var all []struct{ ID, State string }
+	k.curl(`curl "$CI_SERVER_URL/emulator/instances"`, &all)
+	k.printed = strings.Replace(k.printed, "/ID/", "/"+all[len(all)-1].ID+"/", 1)
 	k.curl("/interrupt", nil)
 	if err := k.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)

@@ -1,7 +1,7 @@
-// Package demo shows a whole fleet on one machine: an emulated EC2 and GitLab,
-// instances that are real processes of this program under the packaged units,
-// and real shell jobs in a burst, a lull and a second burst, with a spot
-// interruption in between.
+// Package demo shows a whole fleet on one machine: an emulated EC2 and GitLab, the
+// webhook and instances that are real processes of this program under the packaged
+// units, and real shell jobs in a burst, a lull and a second burst, with a spot
+// interruption in between. It begins with no instance and ends with none.
 //
 // It guarantees that everything listens on loopback only, that no process or
 // file of it is left when Run returns, and that its summary comes from the
@@ -54,7 +54,7 @@ const (
 	runnerToken = "glrt-demo-0123456789abcd" //nolint:gosec // of an emulated GitLab that lives for two minutes
 	// accessToken lets whoever talks to a kept demo ask its GitLab.
 	accessToken = "glpat-demo-0123456789abcd" //nolint:gosec // of the same GitLab
-	minimum     = 1
+	minimum     = 0
 	// spotLead is how long ahead the demo's EC2 announces an interruption: two
 	// minutes would be the whole show.
 	spotLead = 20 * time.Second
@@ -206,6 +206,9 @@ func (s *show) close() {
 }
 
 func (s *show) run(ctx context.Context) (Summary, error) {
+	if err := s.startWebhook(ctx); err != nil {
+		return Summary{}, err
+	}
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	s.say()
@@ -237,7 +240,7 @@ func (s *show) say() {
 	if real := machine.FindRunner(); real != "" {
 		runner = real
 	}
-	s.screen.announce("a group of %d to %d instances with %d slots each, with %s", minimum, s.Max, s.Slots, runner)
+	s.screen.announce("a group of %d to %d instances with %d slots each, with %s; GitLab tells the webhook of jobs", minimum, s.Max, s.Slots, runner)
 }
 
 // keep leaves everything running until the user has seen enough.

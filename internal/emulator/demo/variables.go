@@ -23,26 +23,32 @@ func (s *show) variables() string {
 }
 
 // instanceVariables writes the environment of the first instance that stays, and
-// returns its id: one that is about to go would answer nothing but that.
+// returns its id: one that is about to go would answer nothing but that. Where none
+// is there it is the webhook's machine's.
 func (s *show) instanceVariables(b *strings.Builder, records world.Records) string {
 	for _, i := range records.Instances {
-		if i.State != world.InService || going(i) {
-			continue
+		if i.State == world.InService && !going(i) && s.machineVariables(b, i.ID, "as on instance "+i.ID) {
+			return i.ID
 		}
-		env, err := s.machines.Environ(i.ID)
-		if err != nil {
-			continue // it has gone
-		}
-		fmt.Fprintf(b, "# as on instance %s, whose folders are below %s:\n", i.ID, s.machines.Root(i.ID))
-		fmt.Fprintf(b, "export PATH=%s:$PATH\n", filepath.Join(s.machines.Root(i.ID), "bin"))
-		for _, v := range env {
-			if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "AWS_") || strings.HasPrefix(name, "SHOAL_") || name == supervisor.ControlVariable {
-				fmt.Fprintf(b, "export %s\n", v)
-			}
-		}
-		return i.ID
 	}
+	s.machineVariables(b, webhookName, "as on the webhook's machine, for no instance is there until a job waits")
 	return ""
+}
+
+// machineVariables writes the environment of a machine; false when it has gone.
+func (s *show) machineVariables(b *strings.Builder, name, what string) bool {
+	env, err := s.machines.Environ(name)
+	if err != nil {
+		return false
+	}
+	fmt.Fprintf(b, "# %s, whose folders are below %s:\n", what, s.machines.Root(name))
+	fmt.Fprintf(b, "export PATH=%s:$PATH\n", filepath.Join(s.machines.Root(name), "bin"))
+	for _, v := range env {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "AWS_") || strings.HasPrefix(name, "SHOAL_") || name == supervisor.ControlVariable {
+			fmt.Fprintf(b, "export %s\n", v)
+		}
+	}
+	return true
 }
 
 // writeRequests shows what GitLab's API and the emulator's own controls are good
@@ -56,7 +62,11 @@ func writeRequests(b *strings.Builder, records world.Records, instance string) {
 	b.WriteString("# submit a job, and see what became of all of them:\n")
 	b.WriteString(`#   curl -d '{"name": "mine", "script": ["echo hello", "sleep 5"]}' "$CI_SERVER_URL/emulator/jobs"` + "\n")
 	b.WriteString(`#   curl "$CI_SERVER_URL/emulator/jobs"` + "\n")
-	if instance != "" {
+	if instance == "" {
+		b.WriteString("# see the instances; one of their ids has EC2 take it when put in the place of ID:\n")
+		b.WriteString(`#   curl "$CI_SERVER_URL/emulator/instances"` + "\n")
+		b.WriteString(`#   curl -X POST "$CI_SERVER_URL/emulator/instances/ID/interrupt"` + "\n")
+	} else {
 		fmt.Fprintf(b, "# have EC2 take the instance, %s from then:\n", spotLead)
 		fmt.Fprintf(b, `#   curl -X POST "$CI_SERVER_URL/emulator/instances/%s/interrupt"`+"\n", instance)
 	}

@@ -130,6 +130,38 @@ func (m *Machines) Boot(id string, again bool) error {
 	return nil
 }
 
+// Serve boots a machine beside the fleet, on which the webhook's unit runs alone with
+// this configuration. It ends with KillAll.
+func (m *Machines) Serve(name, config string) error {
+	root := filepath.Join(m.Dir, name)
+	for dir, mode := range map[string]fs.FileMode{"bin": 0o700, "etc/shoal": 0o755, "var/lib/shoal": 0o700, "tmp": 0o700, "run/shoal": 0o700} { // as packaged
+		if err := os.MkdirAll(filepath.Join(root, dir), mode); err != nil {
+			return fmt.Errorf("furnish %s: %w", name, err)
+		}
+	}
+	err := errors.Join(os.Symlink(m.Shoal, filepath.Join(root, "bin", "shoal")),
+		os.WriteFile(filepath.Join(root, "etc/shoal/shoal.toml"), []byte(config), 0o644)) //nolint:gosec // as packaged: it names secrets, and holds none
+	if err != nil {
+		return fmt.Errorf("furnish %s: %w", name, err)
+	}
+	s, err := supervisor.New(supervisor.Options{
+		Instance: root, Root: root, Units: m.units(), Path: append([]string{filepath.Join(root, "bin")}, filepath.SplitList(os.Getenv("PATH"))...),
+		Env: m.env(root, ""), MaxRestartSec: maxRestart, Disabled: instanceUnits,
+		Log: func(unit, line string) { m.Line(name, unit, line) },
+	})
+	if err != nil {
+		return fmt.Errorf("boot %s: %w", name, err)
+	}
+	m.mu.Lock()
+	m.running[name] = s
+	m.mu.Unlock()
+	s.Boot()
+	return nil
+}
+
+// instanceUnits are those that a machine beside the fleet does not start.
+var instanceUnits = []string{"runner-init.service", "monitor-jobs.service", "lifecycle-check.service", "gitlab-runner.service", "shoal-reap.service"}
+
 // units are Shoal's own, as they are packaged, and the unit that GitLab's
 // package of gitlab-runner brings.
 func (m *Machines) units() []fs.FS { return []fs.FS{packaging.Units(), supervisor.PackagedUnits()} }
@@ -177,7 +209,7 @@ func (m *Machines) furnish(root string) error {
 		}
 	}
 	var conf strings.Builder
-	port, err := m.freePort()
+	port, err := m.FreePort()
 	if err == nil {
 		err = configuration.Execute(&conf, map[string]any{"Root": root, "URL": m.Cloud.GitLabURL(), "Port": port, "Runner": m.RunnerConfig, "More": m.Config})
 	}
@@ -236,10 +268,10 @@ func (m *Machines) env(root, id string) []string {
 	}, m.Env...)
 }
 
-// freePort finds a port for a runner's metrics, below those that the kernel
+// FreePort finds a port of loopback for a server of an instance, or beside it, below those that the kernel
 // gives to outgoing connections: another program's connection could take one of
 // these between now and the runner's start.
-func (m *Machines) freePort() (int, error) {
+func (m *Machines) FreePort() (int, error) {
 	const low, high = 20000, 32000
 	m.mu.Lock()
 	defer m.mu.Unlock()
