@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -219,16 +220,17 @@ func TestSlowBodies(t *testing.T) {
 		slow := l.dial()
 		began := time.Now()
 		fmt.Fprintf(slow, "POST /hook HTTP/1.1\r\nHost: x\r\nX-Gitlab-Token: %s\r\nX-Gitlab-Event: Job Hook\r\nContent-Length: 1000\r\n\r\n", secret)
-		go func() {
+		var writing sync.WaitGroup
+		writing.Go(func() {
 			for range 1000 {
 				if _, err := slow.Write([]byte("{")); err != nil {
 					return
 				}
 				time.Sleep(time.Second)
 			}
-		}()
+		})
 		head := l.dial()
-		go func() { _, _ = head.Write([]byte("POST / HTTP/1.1\r\nHost: x\r\nX-A: ")) }() // and no more
+		writing.Go(func() { _, _ = head.Write([]byte("POST / HTTP/1.1\r\nHost: x\r\nX-A: ")) }) // and no more
 		fast := l.dial()
 		fmt.Fprintf(fast, "POST /hook HTTP/1.1\r\nHost: x\r\nX-Gitlab-Token: x\r\nContent-Length: 0\r\n\r\n")
 		if answer, err := http.ReadResponse(bufio.NewReader(fast), nil); err != nil || answer.StatusCode != 401 || time.Since(began) > time.Second {
@@ -245,6 +247,7 @@ func TestSlowBodies(t *testing.T) {
 		for _, c := range []net.Conn{slow, fast, head} {
 			_ = c.Close()
 		}
+		writing.Wait()
 		st.stop()
 	})
 }
