@@ -23,8 +23,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/life"
 )
@@ -118,9 +116,6 @@ func (s *Service) named(name string) *Group {
 // SetSecrets replaces the secrets that a request may show: any of them is as good
 // as the other, so that one can be changed while the other is still in use.
 func (s *Service) SetSecrets(list []fleet.Token) { s.keys.set(list) }
-
-// Metrics are the service's own.
-func (s *Service) Metrics() *prometheus.Registry { return s.metrics.registry }
 
 // Group is one group with its machine.
 type Group struct {

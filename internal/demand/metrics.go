@@ -1,11 +1,13 @@
 package demand
 
 import (
+	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/common/expfmt"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
 )
@@ -49,6 +51,23 @@ func newMetrics() *metrics {
 	m.registry.MustRegister(m.events, m.answers, m.dropped, m.requests, m.lookups, m.reconcile, m.seconds,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// ServeHTTP writes them as Prometheus reads them.
+func (m *metrics) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	families, err := m.registry.Gather()
+	if err != nil {
+		http.Error(w, "the metrics cannot be gathered", http.StatusInternalServerError)
+		return
+	}
+	format := expfmt.NewFormat(expfmt.TypeTextPlain)
+	w.Header().Set("Content-Type", string(format))
+	encoder := expfmt.NewEncoder(w, format)
+	for _, f := range families {
+		if encoder.Encode(f) != nil {
+			return // who does not listen is not waited for
+		}
+	}
 }
 
 // watch shows a group's queue, and what its machine believes.

@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -233,11 +234,11 @@ func TestSlowBodies(t *testing.T) {
 		writing.Go(func() { _, _ = head.Write([]byte("POST / HTTP/1.1\r\nHost: x\r\nX-A: ")) }) // and no more
 		fast := l.dial()
 		fmt.Fprintf(fast, "POST /hook HTTP/1.1\r\nHost: x\r\nX-Gitlab-Token: x\r\nContent-Length: 0\r\n\r\n")
-		if answer, err := http.ReadResponse(bufio.NewReader(fast), nil); err != nil || answer.StatusCode != 401 || time.Since(began) > time.Second {
+		if answer, err := http.ReadResponse(bufio.NewReader(fast), nil); err != nil || answer.StatusCode != http.StatusUnauthorized || time.Since(began) > time.Second {
 			t.Errorf("%v, %v after %s", answer, err, time.Since(began))
 		}
 		answer, err := http.ReadResponse(bufio.NewReader(slow), nil)
-		if err != nil || answer.StatusCode != 408 || time.Since(began) > 11*time.Second {
+		if err != nil || answer.StatusCode != http.StatusRequestTimeout || time.Since(began) > 11*time.Second {
 			t.Errorf("a slow body: %v, %v after %s", answer, err, time.Since(began))
 		}
 		_, err = io.ReadAll(head)
@@ -359,7 +360,7 @@ func TestTLS(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	defer client.CloseIdleConnections()
 	resp, err := client.Get("https://" + l.Addr().String() + "/healthz")
-	if err != nil || resp.StatusCode != 200 || resp.TLS.PeerCertificates[0].Subject.CommonName != "hook.test" {
+	if err != nil || resp.StatusCode != http.StatusOK || resp.TLS.PeerCertificates[0].Subject.CommonName != "hook.test" {
 		t.Fatalf("%v, %v", resp, err)
 	}
 	_ = resp.Body.Close()
@@ -398,7 +399,7 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		j, err := decode(body)
 		if err != nil {
-			if err != errDeep && err != errJSON && err != errNoJob {
+			if !errors.Is(err, errDeep) && !errors.Is(err, errJSON) && !errors.Is(err, errNoJob) {
 				t.Errorf("an error of its own: %v", err)
 			}
 			return

@@ -59,7 +59,7 @@ func (s *Service) Serve(ctx context.Context, l net.Listener, c Certificate, driv
 	}
 	machines, stopMachines := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopMachines()
-	var running, looking sync.WaitGroup
+	var running, looking, serving sync.WaitGroup
 	for _, g := range s.groups {
 		running.Go(func() { drive(machines, g) })
 	}
@@ -67,7 +67,7 @@ func (s *Service) Serve(ctx context.Context, l net.Listener, c Certificate, driv
 		looking.Go(func() { s.lookups.work(machines) })
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- serve(server, bounded(l)) }()
+	serving.Go(func() { failed <- serve(server, bounded(l)) })
 	s.ready.Store(true)
 	ready()
 	var err error
@@ -78,13 +78,13 @@ func (s *Service) Serve(ctx context.Context, l net.Listener, c Certificate, driv
 		_ = server.Shutdown(bound) // who is still being answered then is cut off
 		cancel()
 		_ = server.Close()
-		<-failed
 		s.settle()
 	case err = <-failed:
 		s.ready.Store(false)
 	}
 	stopMachines()
 	running.Wait()
+	serving.Wait()
 	s.stopList()
 	looking.Wait()
 	s.lists.Wait()

@@ -19,9 +19,9 @@ type JobHook struct {
 	Project   int64  // whose jobs; 0: every one's, as a group hook
 	Tags      bool   // the events tell the job's tags, which GitLab's do not
 	Transport http.RoundTripper
-	// Fate is what becomes of the n-th event, counted from 0; nil: it is sent once, at
-	// once.
-	Fate func(n int) Fate
+	// Fate is what becomes of the n-th event, counted from 0, which tells this status;
+	// nil: it is sent once, at once.
+	Fate func(n int, status string) Fate
 }
 
 // Fate is what may become of an event on its way.
@@ -104,14 +104,14 @@ func (c *Cloud) tellHook(at time.Time, id int64, status string) {
 		if err != nil {
 			continue // it always can be
 		}
-		f := h.fate()
+		f := h.fate(status)
 		for range copies(f) {
 			c.tasks.Go(func() { h.send(c.done, body, f.Late) })
 		}
 	}
 }
 
-func (h *hook) fate() Fate {
+func (h *hook) fate(status string) Fate {
 	h.mu.Lock()
 	n := h.calls.Events
 	h.calls.Events++
@@ -119,7 +119,7 @@ func (h *hook) fate() Fate {
 	if h.Fate == nil {
 		return Fate{}
 	}
-	return h.Fate(n)
+	return h.Fate(n, status)
 }
 
 func copies(f Fate) int {

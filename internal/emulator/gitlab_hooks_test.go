@@ -132,7 +132,7 @@ func TestHookTimesOut(t *testing.T) {
 		}
 		defer c.Close()
 		r := &receiver{status: 200, slow: 11 * time.Second}
-		calls := c.AddJobHook(JobHook{URL: "http://hook.test/", Transport: r, Fate: func(n int) Fate {
+		calls := c.AddJobHook(JobHook{URL: "http://hook.test/", Transport: r, Fate: func(n int, _ string) Fate {
 			return []Fate{{Lost: true}, {Twice: true, Late: time.Minute}}[n%2]
 		}})
 		c.SubmitJob(world.JobSpec{})
