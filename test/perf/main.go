@@ -5,6 +5,7 @@
 //
 //	go run ./test/perf commands
 //	go run ./test/perf daemons -for 1h
+//	go run ./test/perf webhook -for 10m -rate 2000
 package main
 
 import (
@@ -48,12 +49,16 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("perf", flag.ContinueOnError)
 	runs := flags.Int("n", 20, "counted runs of each command")
 	flags.BoolVar(&verbose, "v", false, "print what the units say")
-	length := flags.Duration("for", time.Hour, "how long the daemons are watched")
+	length := flags.Duration("for", time.Hour, "how long the daemons are watched, or the webhook is sent events")
+	rate := flags.Int("rate", 2000, "events a second for the webhook")
 	if len(args) == 0 {
-		return errors.New("say what to measure: commands or daemons")
+		return errors.New("say what to measure: commands, daemons or webhook")
 	}
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
+	}
+	if args[0] == "webhook" {
+		return webhookLoad(ctx, *length, *rate)
 	}
 	b, err := newBench(ctx)
 	if err != nil {
@@ -66,7 +71,7 @@ func run(ctx context.Context, args []string) error {
 	case "daemons":
 		return b.daemons(ctx, *length)
 	}
-	return fmt.Errorf("unknown measurement %q: commands or daemons", args[0])
+	return fmt.Errorf("unknown measurement %q: commands, daemons or webhook", args[0])
 }
 
 const (
