@@ -94,6 +94,7 @@ func TestEverySettingIsFilled(t *testing.T) {
 	c.Group.Name, c.Group.LaunchHook, c.Group.TerminateHook = "g", "l", "t"
 	c.LifecycleCheck.OnRebalance, c.LifecycleCheck.OnMaintenance = config.Leave, config.Leave
 	c.Monitor.LearnIdle, c.Spares.Slots, c.Spares.Hold = time.Hour, []string{"6"}, time.Minute
+	c.ScaleUp.WebhookGrace = time.Second
 	if s := spareSettings(c); s.Slots.At(time.Now()) != 6 || s.Hold != time.Minute {
 		t.Errorf("spares %+v", s)
 	}

@@ -136,10 +136,16 @@ func (s *JobHook) hear(e Event) {
 // asked nothing for: acting on them alone would launch instances for jobs that
 // never come.
 func (s *JobHook) heard(j fleet.Job) {
-	s.note(j.Project)
+	// The end of a job is told to all groups, for nobody need know whose it was: what
+	// this one never counted is no reason to ask GitLab for its project.
+	foreign := j.State == fleet.JobFinished && s.jobs.byID[j.ID] == nil
 	if s.jobs.take(j, s.now) {
 		s.openWindow()
 	}
+	if foreign {
+		return
+	}
+	s.note(j.Project)
 	s.round.news = true
 	s.schedule()
 	s.keepSoon()

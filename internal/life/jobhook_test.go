@@ -394,6 +394,23 @@ func TestGitLabIsLeftAlone(t *testing.T) {
 	}
 }
 
+// TestOthersJobs: that one ended which this group never counted asks for nothing, but
+// is remembered, should it be told late that it waits.
+func TestOthersJobs(t *testing.T) {
+	s := newHookSite(t, life.JobHookSettings{Reconcile: true})
+	s.job(1, fleet.JobFinished)
+	s.job(1, fleet.JobPending)
+	s.pass(time.Minute)
+	if len(s.looks) != 0 || s.m.Pending() != 0 {
+		t.Errorf("looked %d times", len(s.looks))
+	}
+	s = newHookSite(t, life.JobHookSettings{Reconcile: true})
+	s.job(1, fleet.JobFinished)
+	if until := s.sleep.Sub(s.now); until != time.Hour || s.saved != nil {
+		t.Errorf("it sleeps for %s, kept %+v", until, s.saved)
+	}
+}
+
 // TestNobodyAnswers: a list that never comes is given up.
 func TestNobodyAnswers(t *testing.T) {
 	s := newHookSite(t, life.JobHookSettings{Reconcile: true})
