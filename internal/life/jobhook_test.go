@@ -198,8 +198,9 @@ func TestAnyOrder(t *testing.T) {
 	}
 }
 
-// TestCreatedAsksForNothing: it is kept, and nothing is launched for it.
-func TestCreatedAsksForNothing(t *testing.T) {
+// TestDefect9CreatedLaunchesNothing: such a job is kept, and may never come. The
+// original launched for it.
+func TestDefect9CreatedLaunchesNothing(t *testing.T) {
 	s := newHookSite(t, life.JobHookSettings{})
 	s.job(1, fleet.JobCreated)
 	s.pass(time.Hour)
