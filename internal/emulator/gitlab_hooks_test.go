@@ -40,9 +40,12 @@ func (r *receiver) RoundTrip(q *http.Request) (*http.Response, error) {
 		}
 		r.mu.Lock()
 	}
+	if err := q.Context().Err(); err != nil {
+		return nil, err
+	}
 	w := httptest.NewRecorder()
 	w.WriteHeader(r.status)
-	return w.Result(), q.Context().Err()
+	return w.Result(), nil
 }
 
 // TestJobEvents: what GitLab sends of a job's life, with what is in it.
