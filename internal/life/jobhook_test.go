@@ -170,7 +170,7 @@ func TestOneDecisionForABurst(t *testing.T) {
 	if got := s.looks[0].Sub(began); got != 500*time.Millisecond || len(s.looks) != 1 {
 		t.Errorf("looked %d times, first after %s", len(s.looks), got)
 	}
-	if n := s.says("raised desired capacity of group \"ci\" to 84: 500 jobs wait, 0 run"); n != 1 {
+	if n := s.says("raised desired capacity of group \"ci\" to 84: 500 jobs wait and 0 run"); n != 1 {
 		t.Errorf("said %d times:\n%s", n, strings.Join(s.said, "\n"))
 	}
 }
