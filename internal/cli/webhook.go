@@ -13,6 +13,7 @@ import (
 	"github.com/shoal-ci/shoal/internal/demand"
 	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/life"
+	"github.com/shoal-ci/shoal/internal/scaling"
 )
 
 // webhookFlags are what the command line adds to the configuration.
@@ -116,7 +117,7 @@ func checkWebhook(c config.Config, f webhookFlags) error {
 // webhookOptions are the configuration in the service's words, over the edges.
 func (s *service) webhookOptions(w *wiring) demand.Options {
 	o := demand.Options{
-		Groups: s.JobGroups(), Untagged: s.Webhook.Untagged, Slots: int(s.Webhook.Slots),
+		Groups: s.JobGroups(), Untagged: s.Webhook.Untagged, Slots: int(s.Webhook.Slots), Forecast: forecastSettings(s.Config),
 		AWS: w.demand.AWS, Store: demand.Folder{Dir: s.stateDir()}, Log: w.log,
 	}
 	if !s.Webhook.Token.IsZero() {
@@ -124,6 +125,18 @@ func (s *service) webhookOptions(w *wiring) demand.Options {
 		o.GitLab, o.Token = w.demand.GitLab, token.get
 	}
 	return o
+}
+
+// forecastSettings are the configuration in the forecast's words. How long instances
+// stay idle is their configuration's: the same, or the default.
+func forecastSettings(c config.Config) scaling.ForecastSettings {
+	set := scaling.UsualForecast()
+	set.Confidence, set.Stay = float64(c.Webhook.AnticipateConfidence)/100, c.Monitor.IdleThreshold
+	set.Most = 0
+	if c.Webhook.Anticipate {
+		set.Most = float64(c.Webhook.AnticipateMost) / 100
+	}
+	return set
 }
 
 // stateDir is the unit's own folder (StateDirectory=), for it runs as a user who may

@@ -156,6 +156,10 @@ type Webhook struct {
 	Token    Secret // zero: GitLab is not asked
 	TLSCert  string
 	TLSKey   string
+
+	Anticipate           bool
+	AnticipateMost       int64 // per cent of the group's maximum
+	AnticipateConfidence int64 // per cent
 }
 
 // JobGroups are the groups that jobs are matched with. The keys' own checks have seen

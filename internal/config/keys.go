@@ -141,6 +141,12 @@ var keys = []key{
 		`shoal webhook: the certificate with its chain, in PEM, read anew when it changes. Empty: no TLS, which is then a load balancer's.`),
 	bind("webhook.tls_key", "", optional(absolutePath), func(c *Config) *string { return &c.Webhook.TLSKey },
 		`shoal webhook: its key.`),
+	bind("webhook.anticipate", true, boolean, func(c *Config) *bool { return &c.Webhook.Anticipate },
+		`shoal webhook: raise also for the stages of pipelines that probably begin while an instance is being launched, by how long their jobs took before.`),
+	bind("webhook.anticipate_most", 50, percent, func(c *Config) *int64 { return &c.Webhook.AnticipateMost },
+		`shoal webhook: the share of a group's maximum that may be raised so, in per cent. Lower: less can wait in vain, and more jobs wait.`),
+	bind("webhook.anticipate_confidence", 18, percent, func(c *Config) *int64 { return &c.Webhook.AnticipateConfidence },
+		`shoal webhook: how sure it has to be, in per cent. Higher: fewer instances wait for jobs that do not come, and more jobs wait for instances.`),
 
 	bind("log.level", "info", oneOf("debug", "info", "warn", "error"), func(c *Config) *string { return &c.Log.Level },
 		`The least that is logged.`),

@@ -44,6 +44,13 @@ var (
 		value: func(n int64) any { return n },
 		zero:  func(n int64) bool { return n == 0 },
 	}
+	percent = kind[int64]{
+		allowed: "an integer from 1 to 100, in per cent",
+		from:    as[int64], parse: parseInt,
+		check: func(n int64) string { return gotIf(n < 1 || n > 100, n) },
+		value: func(n int64) any { return n },
+		zero:  func(n int64) bool { return n == 0 },
+	}
 	tags = kind[[]string]{
 		allowed: `a list of tags such as ["linux", "docker"], none empty, twice or with a comma`,
 		from:    asList, parse: parseList, check: checkTags,

@@ -25,6 +25,7 @@ import (
 
 	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/life"
+	"github.com/shoal-ci/shoal/internal/scaling"
 )
 
 // AWS is what is needed of Auto Scaling. Every method is safe to call again; errors
@@ -46,9 +47,10 @@ type GitLab interface {
 
 // Options are what a Service is made of.
 type Options struct {
-	Groups   []fleet.JobGroup // a job is the first one's that takes it
-	Untagged string           // the group that takes jobs without tags; empty: none does but one that takes every job
-	Slots    int              // of an instance, for groups that do not say
+	Groups   []fleet.JobGroup         // a job is the first one's that takes it
+	Untagged string                   // the group that takes jobs without tags; empty: none does but one that takes every job
+	Slots    int                      // of an instance, for groups that do not say
+	Forecast scaling.ForecastSettings // of what is raised ahead; Most is 0: nothing
 
 	AWS   AWS
 	Store Store
@@ -142,7 +144,7 @@ func (s *Service) newGroup(g fleet.JobGroup) *Group {
 	group := &Group{JobGroup: g, service: s, inbox: make(chan life.Event, queueMost+queueSpare)}
 	group.Inbox = group.inbox
 	group.Machine = &Machine{group: group, JobHook: life.NewJobHook(life.JobHookSettings{
-		Group: g.Name, Slots: g.Slots, Reconcile: s.GitLab != nil,
+		Group: g.Name, Slots: g.Slots, Reconcile: s.GitLab != nil, Forecast: s.Forecast,
 		Seed: rand.Uint64(), //nolint:gosec // jitter, no secret
 	})}
 	s.metrics.watch(group)
@@ -177,8 +179,9 @@ func (g *Group) tell(e life.Event) {
 // Machine is a group's machine, seen by the metrics.
 type Machine struct {
 	*life.JobHook
-	group            *Group
-	pending, running atomic.Int64
+	group *Group
+
+	pending, running, expected, hits, wastes atomic.Int64
 }
 
 // Step implements life.Machine.
@@ -189,6 +192,10 @@ func (m *Machine) Step(e life.Event, now time.Time) (*Machine, []life.Action) {
 	actions := m.Take(e, now, nil)
 	m.pending.Store(int64(m.Pending()))
 	m.running.Store(int64(m.Running()))
+	m.expected.Store(int64(m.Expected()))
+	hits, wastes := m.Judged()
+	m.hits.Store(int64(hits))
+	m.wastes.Store(int64(wastes))
 	return m, actions
 }
 

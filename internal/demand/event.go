@@ -54,7 +54,7 @@ func decode(body []byte) (fleet.Job, error) {
 	}
 	return fleet.Job{
 		ID: p.ID, Project: p.Project, Pipeline: number(p.Pipeline), Stage: name(p.Stage), Name: name(p.Name),
-		State: fleet.JobStateOf(p.Status), Tags: tags(p.Tags),
+		State: fleet.JobStateOf(p.Status), Aside: fleet.JobAside(p.Status), Tags: tags(p.Tags),
 	}, nil
 }
 

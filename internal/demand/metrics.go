@@ -3,6 +3,7 @@ package demand
 import (
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -79,6 +80,13 @@ func (m *metrics) watch(g *Group) {
 	gauge("queue_length", "Events that wait for the group's machine.", prometheus.Labels{"group": g.Name}, func() float64 { return float64(len(g.inbox)) })
 	gauge("jobs", "Jobs that are believed to wait, or to run.", prometheus.Labels{"group": g.Name, "state": "pending"}, func() float64 { return float64(h.pending.Load()) })
 	gauge("jobs", "Jobs that are believed to wait, or to run.", prometheus.Labels{"group": g.Name, "state": "running"}, func() float64 { return float64(h.running.Load()) })
+	gauge("slots_ahead", "Slots that the stages which are about to begin are thought to need.", prometheus.Labels{"group": g.Name}, func() float64 { return float64(h.expected.Load()) })
+	for result, n := range map[string]*atomic.Int64{"hit": &h.hits, "waste": &h.wastes} {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "shoal_webhook_stages_ahead_total", Help: "Stages that instances were launched for before they began: in time, or in vain.",
+			ConstLabels: prometheus.Labels{"group": g.Name, "result": result},
+		}, func() float64 { return float64(n.Load()) }))
+	}
 }
 
 func (m *metrics) answered(code int, took time.Duration) {

@@ -47,6 +47,18 @@ type Job struct {
 	Name     string // of its definition: the same in each pipeline
 	State    JobState
 	Tags     []string // which a runner must have; nil where that was not told
+	// Aside says that it will not run by itself, or was cut short: skipped, manual,
+	// cancelled. What is learnt from jobs is not learnt from it.
+	Aside bool
+}
+
+// JobAside tells that of a status of GitLab's.
+func JobAside(status string) bool {
+	switch status {
+	case "manual", "skipped", "scheduled", "canceled", "canceling":
+		return true
+	}
+	return false
 }
 
 // JobList is a project's jobs that wait or run.

@@ -155,7 +155,7 @@ const listLag = 10 * time.Second
 // whole list leaves out have ended, but for those that were heard of too late for
 // it. They are dropped, not finished: should the list be wrong, the next event or
 // list brings them back.
-func (b *jobBook) listed(project int64, l fleet.JobList, asked, now time.Time) (waits bool, ended int) {
+func (b *jobBook) listed(project int64, l fleet.JobList, asked, now time.Time) (waits bool, ended []fleet.Job) {
 	there := make(map[int64]bool, len(l.Jobs))
 	for _, j := range l.Jobs {
 		there[j.ID] = true
@@ -164,7 +164,7 @@ func (b *jobBook) listed(project int64, l fleet.JobList, asked, now time.Time) (
 	for _, j := range b.all() {
 		if l.Whole && j.Project == project && !there[j.ID] && asked.Sub(j.heard) > listLag {
 			b.drop(j)
-			ended++
+			ended = append(ended, j.Job)
 		}
 	}
 	return waits, ended

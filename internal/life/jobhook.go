@@ -12,8 +12,9 @@ import (
 // JobHookSettings are what an operator can set.
 type JobHookSettings struct {
 	Group     string
-	Slots     int  // jobs that an instance runs at once
-	Reconcile bool // GitLab's API can be asked which jobs there are
+	Slots     int                      // jobs that an instance runs at once
+	Reconcile bool                     // GitLab's API can be asked which jobs there are
+	Forecast  scaling.ForecastSettings // Most is 0: nothing is raised ahead of the queue
 	Seed      uint64
 }
 
@@ -39,6 +40,7 @@ type JobHook struct {
 	jobs   jobBook
 	places projects
 
+	ahead     ahead
 	raise     scaling.Raise
 	window    bool      // opened by a job that has begun to wait
 	lookAt    time.Time // zero: nothing waits
@@ -84,7 +86,7 @@ const (
 func NewJobHook(set JobHookSettings) *JobHook {
 	return &JobHook{
 		flow: flow{verb: "webhook", backoff: backoff{seed: set.Seed}}, set: set, jobs: newJobBook(), places: newProjects(),
-		aws: backoff{seed: set.Seed + 1},
+		aws: backoff{seed: set.Seed + 1}, ahead: newAhead(set.Forecast),
 	}
 }
 
@@ -145,6 +147,7 @@ func (s *JobHook) heard(j fleet.Job) {
 	if foreign {
 		return
 	}
+	s.ahead.hear(j, s.now)
 	s.note(j.Project)
 	s.round.news = true
 	s.schedule()
@@ -193,13 +196,21 @@ func (s *JobHook) choose() {
 	switch {
 	case s.ending:
 		s.end()
-	case s.due(s.nextLook()):
+	case s.looks():
 		s.onTo(hookLook)
 	case s.due(s.saveAt):
 		s.onTo(hookSave)
 	case s.startRound():
 		s.onTo(hookList)
 	}
+}
+
+// looks tells whether the group is to be looked at: for jobs that wait, or are to come.
+func (s *JobHook) looks() bool {
+	if s.due(s.ahead.at) {
+		s.foresee()
+	}
+	return s.due(s.nextLook())
 }
 
 func (s *JobHook) due(t time.Time) bool { return !t.IsZero() && !s.now.Before(t) }
@@ -214,7 +225,7 @@ func (s *JobHook) nextLook() time.Time {
 // wakeAt is when something is due next.
 func (s *JobHook) wakeAt() time.Time {
 	at := s.now.Add(hookSleeps)
-	for _, t := range []time.Time{s.nextLook(), s.saveAt, s.round.next()} {
+	for _, t := range []time.Time{s.nextLook(), s.ahead.at, s.saveAt, s.round.next()} {
 		if !t.IsZero() && t.Before(at) {
 			at = t
 		}
@@ -244,6 +255,7 @@ func (s *JobHook) got(r Result) {
 		s.gotGroup(value[fleet.Group](r))
 	case hookRaise:
 		s.say(Info, fmt.Sprintf("raised desired capacity of group %q to %d", s.set.Group, s.raise.Desired), s.raise.Reasons...)
+		s.ahead.raised(s.raise.Desired, s.now)
 		s.sayMax()
 		s.decided()
 	case hookList:
@@ -285,7 +297,10 @@ func (s *JobHook) gotGroup(g fleet.Group) {
 	}
 	s.expire()
 	s.putAside(g)
-	s.raise = s.demand().Raise(g, s.set.Slots)
+	s.ahead.sees(g, s.now)
+	d := s.demand()
+	s.raise = d.Raise(g, s.set.Slots)
+	s.ahead.decides(d, g, s.set.Slots, &s.raise)
 	if s.raise.Needed {
 		s.onTo(hookRaise)
 		return
@@ -297,10 +312,11 @@ func (s *JobHook) gotGroup(g fleet.Group) {
 	s.decided()
 }
 
-// demand is what the group's jobs ask for. What is about to come stays out of it
-// until something foretells it from the created ones.
+// demand is what the group's jobs ask for, and those that are about to come.
 func (s *JobHook) demand() scaling.Demand {
-	return scaling.Demand{Pending: s.jobs.pending - s.aside(), Running: s.jobs.running}
+	d := scaling.Demand{Pending: s.jobs.pending - s.aside(), Running: s.jobs.running}
+	d.Ahead = s.slotsAhead(d.Pending + d.Running)
+	return d
 }
 
 // aside is how many of the pending jobs are not counted.

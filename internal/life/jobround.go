@@ -190,7 +190,14 @@ func (s *JobHook) listed(e JobsListed) {
 	s.round.failed = 0
 	before := s.jobs.pending + s.jobs.running
 	waits, ended := s.jobs.listed(e.Project, e.List, asked, s.now)
-	s.round.found += ended + max(0, s.jobs.pending+s.jobs.running+ended-before)
+	for _, j := range e.List.Jobs {
+		s.ahead.hear(j, s.now)
+	}
+	for _, j := range ended {
+		j.Aside = true // nobody knows how long it took
+		s.ahead.hear(j, s.now)
+	}
+	s.round.found += len(ended) + max(0, s.jobs.pending+s.jobs.running+len(ended)-before)
 	if waits {
 		s.openWindow()
 	}
