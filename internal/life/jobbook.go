@@ -23,10 +23,11 @@ type jobBook struct {
 // heardJob is a job as it was last heard of.
 type heardJob struct {
 	fleet.Job
-	since  time.Time // in this state
-	heard  time.Time // in any event or listing
-	aside  time.Time // not counted until then
-	passes int       // how often it was put aside
+	since  time.Time     // in this state
+	heard  time.Time     // in any event or listing
+	aside  time.Time     // not counted until then
+	beside time.Duration // for which it has waited beside an instance with nothing to do
+	passes int           // how often it was put aside
 	at     *list.Element
 }
 

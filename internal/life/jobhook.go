@@ -40,14 +40,14 @@ type JobHook struct {
 	jobs   jobBook
 	places projects
 
-	ahead     ahead
-	raise     scaling.Raise
-	window    bool      // opened by a job that has begun to wait
-	lookAt    time.Time // zero: nothing waits
-	calm      time.Time // after a failure: no look before
-	aws       backoff
-	idleSince time.Time // every look since has shown an instance without a job
-	atMax     bool      // said
+	ahead  ahead
+	raise  scaling.Raise
+	window bool      // opened by a job that has begun to wait
+	lookAt time.Time // zero: nothing waits
+	calm   time.Time // after a failure: no look before
+	aws    backoff
+	idleAt time.Time // the last look, if it showed an instance without a job
+	atMax  bool      // said
 
 	expireAt time.Time
 	saveAt   time.Time // zero: nothing to be kept has changed
@@ -73,13 +73,15 @@ const (
 	expireEvery = time.Minute
 	// hookSleeps is how long it sleeps where nothing is due.
 	hookSleeps = time.Hour
-	// asideAfter is how long a job waits beside an instance that has nothing to do
-	// until it is plain that this one does not take it: its tags do not match, it is
-	// protected, or it is gone and nobody has told.
+	// asideAfter is how long a job waits beside instances that have nothing to do until
+	// it is plain that they do not take it: its tags do not match, it is protected, or it
+	// is gone and nobody has told. One after the other counts together: each is launched
+	// for it, finds nothing, and leaves sooner than this.
 	asideAfter = 5 * time.Minute
-	// asideFor is how long such a job is not counted, twice as long with each time:
-	// else instances would be launched for it, find nothing, and leave, for a day.
-	asideFor = 15 * time.Minute
+	// asideFor is how long such a job is not counted, twice as long with each time, up
+	// to asideMost: else instances would be launched for it for a day.
+	asideFor  = 5 * time.Minute
+	asideMost = 16 * time.Hour
 )
 
 // NewJobHook returns the machine before its first event.
@@ -141,8 +143,13 @@ func (s *JobHook) heard(j fleet.Job) {
 	// The end of a job is told to all groups, for nobody need know whose it was: what
 	// this one never counted is no reason to ask GitLab for its project.
 	foreign := j.State == fleet.JobFinished && s.jobs.byID[j.ID] == nil
+	old := s.jobs.byID[j.ID]
+	wasAside := old != nil && s.now.Before(old.aside)
 	if s.jobs.take(j, s.now) {
 		s.openWindow()
+	}
+	if wasAside && j.State == fleet.JobRunning {
+		s.nobodyAside()
 	}
 	if foreign {
 		return
@@ -260,6 +267,7 @@ func (s *JobHook) got(r Result) {
 		s.decided()
 	case hookList:
 		s.round.asked = s.now // the list itself comes as an event
+		s.places.asked[s.round.project()] = s.now
 		s.goTo(hookRest)
 	case hookSave:
 		s.saveAt = time.Time{}
@@ -332,20 +340,24 @@ func (s *JobHook) aside() (n int) {
 // putAside leaves jobs out of the count for a while that instances with nothing to
 // do do not take.
 func (s *JobHook) putAside(g fleet.Group) {
-	idle := slices.ContainsFunc(g.Instances, func(i fleet.Instance) bool { return i.State == fleet.InService && !i.Protected && i.Healthy })
-	if !idle {
-		s.idleSince = time.Time{}
+	last := s.idleAt
+	s.idleAt = time.Time{}
+	if !slices.ContainsFunc(g.Instances, func(i fleet.Instance) bool { return i.State == fleet.InService && !i.Protected && i.Healthy }) {
 		return
 	}
-	if s.idleSince.IsZero() {
-		s.idleSince = s.now
+	s.idleAt = s.now
+	if last.IsZero() {
+		return
 	}
 	n := 0
 	for _, j := range s.jobs.all() {
-		if j.State != fleet.JobPending || s.now.Before(j.aside) || s.now.Sub(later(later(j.since, s.idleSince), j.aside)) < asideAfter {
+		if j.State != fleet.JobPending || s.now.Before(j.aside) {
 			continue
 		}
-		j.aside = s.now.Add(asideFor << min(j.passes, 6))
+		if j.beside += s.now.Sub(later(last, later(j.since, j.aside))); j.beside < asideAfter {
+			continue
+		}
+		j.aside, j.beside = s.now.Add(min(asideFor<<min(j.passes, 10), asideMost)), 0
 		j.passes++
 		n++
 	}
@@ -354,6 +366,15 @@ func (s *JobHook) putAside(g fleet.Group) {
 			fleet.Reason(fmt.Sprintf("they have waited for %s beside an instance without a job", asideAfter)),
 			"do the runners have their tags, and may they run protected branches?")
 	}
+}
+
+// nobodyAside counts all jobs again: one that was put aside runs, so what kept the
+// instances from taking them is over.
+func (s *JobHook) nobodyAside() {
+	for _, j := range s.jobs.all() {
+		j.aside, j.beside, j.passes = time.Time{}, 0, 0
+	}
+	s.openWindow()
 }
 
 // decided says when to look again: soon while something waits.
@@ -366,7 +387,7 @@ func (s *JobHook) decided() {
 	}
 	s.lookAt = time.Time{}
 	if s.jobs.pending == 0 {
-		s.atMax, s.idleSince = false, time.Time{}
+		s.atMax, s.idleAt = false, time.Time{}
 		return
 	}
 	s.lookAt = s.now.Add(hookAgain)

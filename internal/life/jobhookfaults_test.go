@@ -68,6 +68,7 @@ func (f *faultyHook) second(more bool) {
 	if f.group.Desired > 0 && running <= 6*(f.group.Desired-1) && f.chance(0.02) {
 		f.group.Desired-- // an instance leaves
 	}
+	f.group.Instances = instances(f.group.Desired, f.group.Desired)
 	due := slices.IndexFunc(f.mail, func(l letter) bool { return !l.at.After(f.now) })
 	for ; due >= 0; due = slices.IndexFunc(f.mail, func(l letter) bool { return !l.at.After(f.now) }) {
 		j := f.mail[due].job

@@ -3,6 +3,7 @@ package life
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -22,7 +23,10 @@ type SeenProject struct {
 }
 
 // projects are those that a reconciliation asks for.
-type projects struct{ seen map[int64]time.Time }
+type projects struct {
+	seen  map[int64]time.Time
+	asked map[int64]time.Time // those that were
+}
 
 const (
 	projectsMost = 1000
@@ -30,7 +34,7 @@ const (
 	projectsKept = 24 * time.Hour
 )
 
-func newProjects() projects { return projects{map[int64]time.Time{}} }
+func newProjects() projects { return projects{map[int64]time.Time{}, map[int64]time.Time{}} }
 
 // note tells whether the project is a new one. The one that was not heard of for
 // the longest makes room.
@@ -38,9 +42,28 @@ func (p *projects) note(id int64, now time.Time) bool {
 	_, known := p.seen[id]
 	p.seen[id] = now
 	if len(p.seen) > projectsMost {
-		delete(p.seen, p.oldest())
+		p.drop(p.oldest())
 	}
 	return !known
+}
+
+func (p *projects) drop(id int64) {
+	delete(p.seen, id)
+	delete(p.asked, id)
+}
+
+// turn is whose turn it is to be asked for: those whose jobs are believed in before the
+// others, and of these who was not asked for the longest; so that neither many projects
+// nor a sick one keep any from it.
+func (p *projects) turn(believed map[int64]bool) []int64 {
+	ids := slices.Collect(maps.Keys(p.seen))
+	slices.SortFunc(ids, func(a, b int64) int {
+		if believed[a] != believed[b] {
+			return map[bool]int{true: -1, false: 1}[believed[a]]
+		}
+		return cmp.Or(p.asked[a].Compare(p.asked[b]), p.seen[b].Compare(p.seen[a]), cmp.Compare(a, b))
+	})
+	return ids[:min(len(ids), roundMost)]
 }
 
 func (p *projects) oldest() (id int64) {
@@ -73,7 +96,7 @@ func (p *projects) resume(list []SeenProject, now time.Time) {
 func (p *projects) forget(now time.Time) {
 	for id, at := range p.seen {
 		if now.Sub(at) > projectsKept {
-			delete(p.seen, id)
+			p.drop(id)
 		}
 	}
 }
@@ -86,9 +109,9 @@ type round struct {
 	left  []int64   // projects that are still to be asked for; the first one is under way if asked is set
 	asked time.Time
 	found int // jobs that had been lost, or had ended unheard
-	// failed is how many rounds in a row came to nothing: what was to be found out by
-	// them still is, for a while.
-	failed int
+	// fails is how many lists in a row came to nothing in this round, failed how many
+	// rounds: what was to be found out by them still is.
+	fails, failed int
 }
 
 const (
@@ -104,9 +127,13 @@ const (
 	roundLeast = 30 * time.Second
 	// roundMost bounds the projects of one round: at a request and more for each.
 	roundMost = 100
-	// roundTries is after how many rounds that failed GitLab is asked again only for
-	// jobs that are believed in, or new ones: an hour.
+	// roundTries is after how many rounds that failed, an hour of them, GitLab is asked
+	// once in roundSlow: for as long as it takes somebody to mend its API or the token.
 	roundTries = 12
+	roundSlow  = time.Hour
+	// failsMost is how many lists in a row may fail in a round: one project alone may be
+	// sick, or too long to be listed in time.
+	failsMost = 3
 	// roundPatience is how long one project's list is waited for.
 	roundPatience = 2 * time.Minute
 )
@@ -136,7 +163,11 @@ func (s *JobHook) note(project int64) {
 // lost.
 func (s *JobHook) schedule() {
 	if s.set.Reconcile && s.round.at.IsZero() && len(s.round.left) == 0 && (s.jobs.believed() || s.round.news) {
-		s.round.at = s.now.Add(roundEvery + s.backoff.draw(roundJitter))
+		every := roundEvery
+		if s.round.failed >= roundTries {
+			every = roundSlow
+		}
+		s.round.at = s.now.Add(every + s.backoff.draw(roundJitter))
 	}
 }
 
@@ -171,9 +202,11 @@ func (s *JobHook) startRound() bool {
 	}
 	s.places.forget(s.now)
 	s.round = round{last: s.now, failed: s.round.failed}
-	for _, p := range s.places.list()[:min(len(s.places.seen), roundMost)] {
-		s.round.left = append(s.round.left, p.ID)
+	believed := map[int64]bool{}
+	for _, j := range s.jobs.all() {
+		believed[j.Project] = true
 	}
+	s.round.left = s.places.turn(believed)
 	return len(s.round.left) > 0
 }
 
@@ -187,7 +220,7 @@ func (s *JobHook) listed(e JobsListed) {
 		s.roundFailed(e.Failure)
 		return
 	}
-	s.round.failed = 0
+	s.round.fails, s.round.failed = 0, 0
 	before := s.jobs.pending + s.jobs.running
 	waits, ended := s.jobs.listed(e.Project, e.List, asked, s.now)
 	for _, j := range e.List.Jobs {
@@ -211,6 +244,9 @@ func (s *JobHook) nextProject() {
 	if len(s.round.left) > 0 {
 		return
 	}
+	if s.round.fails > 0 {
+		s.round.failed++
+	}
 	if s.round.found > 0 {
 		s.say(Info, fmt.Sprintf("reconciled group %q with GitLab", s.set.Group),
 			fleet.Reason(fmt.Sprintf("%d jobs were not as the events had told", s.round.found)),
@@ -220,8 +256,8 @@ func (s *JobHook) nextProject() {
 	s.schedule()
 }
 
-// roundFailed goes on with the next project where this one alone is refused, and
-// gives the round up where the next would fail alike.
+// roundFailed goes on with the next project where this one alone may be sick, and gives
+// the round up where the next would fail alike.
 func (s *JobHook) roundFailed(f *fleet.Failure) {
 	level := Warn
 	if f.Final() && f.Kind != fleet.NotFound {
@@ -229,9 +265,11 @@ func (s *JobHook) roundFailed(f *fleet.Failure) {
 	}
 	s.fails(level, fmt.Sprintf("go on without GitLab's list of jobs in project %d", s.round.project()), f)
 	if f.Kind != fleet.NotFound && f.Kind != fleet.Denied {
+		s.round.fails++
+		s.round.news = true
+	}
+	if s.round.fails >= failsMost || f.Kind == fleet.BadToken || f.Kind == fleet.Throttled {
 		s.round.left = s.round.left[:1]
-		s.round.failed++
-		s.round.news = s.round.news || s.round.failed < roundTries
 	}
 	s.nextProject()
 }

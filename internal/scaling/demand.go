@@ -33,7 +33,9 @@ func (d Demand) Raise(g fleet.Group, slots int) Raise {
 	case d.Pending <= 0 && c.lowered(g):
 		return stay("desired was lowered below the number of instances: it stays until jobs wait")
 	}
-	jobs := max(d.Pending, 0) + max(d.Running, 0) + max(d.Ahead, 0)
+	// Those that run on instances which are on their way out need no place beside them.
+	running := min(max(d.Running, 0), (c.busy+c.idle+c.pending)*max(slots, 1))
+	jobs := max(d.Pending, 0) + running + max(d.Ahead, 0)
 	return clamp(g, instancesFor(jobs, max(slots, 1)), d.say(slots), seen)
 }
 

@@ -72,3 +72,15 @@ func TestDemandProperties(t *testing.T) {
 		}
 	}
 }
+
+// TestRunningOnTheirWayOut: jobs that run on instances which drain need no place in the
+// group: what somebody lowered stays low.
+func TestRunningOnTheirWayOut(t *testing.T) {
+	g := fleet.Group{Name: "ci", Max: 50}
+	for n := range 30 {
+		g.Instances = append(g.Instances, fleet.Instance{ID: fmt.Sprintf("i-%d", n), State: fleet.TerminatingWait, Protected: true})
+	}
+	if r := (scaling.Demand{Pending: 1, Running: 180}).Raise(g, 6); r.Desired != 1 {
+		t.Errorf("%+v, want 1", r)
+	}
+}

@@ -28,7 +28,7 @@ const (
 	blindGaugeless = 10 * time.Second
 	// blindBesideHook is the same where a job hook is at work: it knows of every job, so
 	// to find out is a launch for nothing, unless the hook is down.
-	blindBesideHook = 30 * time.Minute
+	blindBesideHook = time.Hour
 	// againFirst and againMost bound how often a fresh queue that needs no more than
 	// was provided for has the group looked at: what was on its way may be busy by
 	// then, and the same queue needs more.

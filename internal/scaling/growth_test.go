@@ -63,7 +63,7 @@ func TestGrowthReads(t *testing.T) {
 }
 
 // TestGrowthBesideAHook: where a job hook is at work, an instance raises by itself only
-// when jobs had waited for longer than the hook needs, or nothing is heard for half an hour.
+// when jobs had waited for longer than the hook needs, or nothing is heard for an hour.
 func TestGrowthBesideAHook(t *testing.T) {
 	type step struct {
 		at   int // seconds
@@ -76,7 +76,7 @@ func TestGrowthBesideAHook(t *testing.T) {
 		"the first reading tells of no waits": {{0, waits(page(4, 4, 9), 4, 9000), scaling.Rest}},
 		"without a gauge, for a launch":       {{0, waits(page(3, 3, 0), 3, 0), scaling.Free}, {3, waits(page(4, 4, 0), 4, 90), scaling.Rest}},
 		"without a gauge, nobody sees to it":  {{0, waits(page(3, 3, 0), 3, 0), scaling.Free}, {3, waits(page(4, 4, 0), 4, 120), scaling.LookNow}},
-		"no news for half an hour":            {{0, page(4, 4, 1), scaling.Rest}, {1797, page(4, 4, 1), scaling.Rest}, {1800, page(4, 4, 1), scaling.LookNow}},
+		"no news for an hour":                 {{0, page(4, 4, 1), scaling.Rest}, {3597, page(4, 4, 1), scaling.Rest}, {3600, page(4, 4, 1), scaling.LookNow}},
 	} {
 		g := scaling.NewGrowth(scaling.GrowthSettings{BlindAfter: time.Minute, Grace: 2 * time.Minute})
 		for _, s := range steps {
