@@ -235,10 +235,29 @@ func (s *Service) list(g *Group, project int64) {
 	if err == nil {
 		e.List, err = s.GitLab.Jobs(ctx, token, project)
 	}
-	e.List.Jobs = slices.DeleteFunc(e.List.Jobs, func(j fleet.Job) bool { return s.whose(j.Tags) != g })
+	e.List.Jobs = s.share(g, e.List.Jobs)
 	e.Failure = fleet.AsFailure(fmt.Sprintf("list jobs of project %d", project), err)
 	s.metrics.reconciled(g.Name, err)
 	g.tell(e)
+}
+
+// share returns those of a list's jobs that are g's, and hands the others to theirs:
+// a job that was taken for g's, as one of its name had been, is counted by nobody
+// once g drops it, and its own group may never have heard of the project.
+func (s *Service) share(g *Group, jobs []fleet.Job) []fleet.Job {
+	own := make([]fleet.Job, 0, len(jobs))
+	for _, j := range jobs {
+		s.lookups.correct(j)
+		owner := s.whose(j.Tags)
+		j.Tags = nil // they told whose it is
+		switch {
+		case owner == g:
+			own = append(own, j)
+		case owner != nil && (j.State == fleet.JobPending || j.State == fleet.JobRunning):
+			owner.put(life.JobEvent{Job: j})
+		}
+	}
+	return own
 }
 
 // rarely lets one of many through.

@@ -33,6 +33,7 @@ type definition struct {
 // finding is what came of a look-up.
 type finding struct {
 	of    definition
+	by    int64 // the job that told
 	tags  []string
 	lost  bool // it failed: not asked again until then
 	until time.Time
@@ -161,12 +162,27 @@ func (l *lookups) remember(f finding) {
 	}
 }
 
+// correct takes a job's tags from GitLab's list, where its definition's are believed
+// to be those of an older one: another branch may have others, or they were changed.
+// Until when they are believed stays as it was, for the job may be an old one itself.
+func (l *lookups) correct(j fleet.Job) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.known[definition{j.Project, j.Name}]
+	if e == nil {
+		return
+	}
+	if f := e.Value.(*finding); j.ID > f.by { //nolint:forcetypeassert,errcheck // nothing else is put in
+		f.by, f.tags, f.lost = j.ID, j.Tags, false
+	}
+}
+
 func (l *lookups) lookUp(ctx context.Context, d definition, id int64) finding {
 	for try := 1; ; try++ {
 		tags, err := l.read(ctx, d.project, id)
 		l.service.metrics.lookedUp(err)
 		if err == nil {
-			return finding{of: d, tags: tags, until: time.Now().Add(lookupKept)}
+			return finding{of: d, by: id, tags: tags, until: time.Now().Add(lookupKept)}
 		}
 		failure := fleet.AsFailure(fmt.Sprintf("look at job %d of project %d", id, d.project), err)
 		if failure.Final() || try == lookupTries || !pause(ctx, time.Duration(try)*lookupPause) {

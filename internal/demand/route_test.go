@@ -104,6 +104,31 @@ func TestLookUpFails(t *testing.T) {
 	})
 }
 
+// TestOneNameWithSeveralTags: a job that was taken for another group's, as the last one
+// of its name was, is its own group's once GitLab has been asked, and so are the next
+// ones, without waiting for that.
+func TestOneNameWithSeveralTags(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, several())
+		defer s.end()
+		s.AddJobHook(emulator.JobHook{URL: "http://hook.test/", Secret: secret, Transport: direct{s.handler}})
+		s.SubmitJob(world.JobSpec{Name: "build", Tags: []string{"docker"}, Ref: "main"})
+		time.Sleep(2 * time.Second)
+		s.SubmitJob(world.JobSpec{Name: "build", Tags: []string{"arm64"}, Ref: "feature"})
+		time.Sleep(6 * time.Minute) // a reconciliation comes every four to five
+		if a, b := s.desired("ci"), s.desired("arm"); a != 1 || b != 1 {
+			t.Errorf("desired %d and %d\n%s", a, b, s.log)
+		}
+		for range 2 {
+			s.SubmitJob(world.JobSpec{Name: "build", Tags: []string{"arm64"}, Ref: "feature"})
+		}
+		time.Sleep(2 * time.Second)
+		if n := s.desired("arm"); n != 2 {
+			t.Errorf("desired %d for the next ones\n%s", n, s.log)
+		}
+	})
+}
+
 // TestWithoutAToken a job whose tags nobody tells is a group's that takes every job;
 // without such a group somebody must mend it.
 func TestWithoutAToken(t *testing.T) {
