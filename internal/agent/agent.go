@@ -5,7 +5,8 @@
 // It guarantees that actions are carried out one at a time and in order, each
 // within a time-out of its own; that an effect once begun is finished and its
 // result handed to the machine even when the process is asked to stop; and that
-// a machine which is asked to stop is told so before anything else is done.
+// a machine which is asked to stop is told so before anything else is done, but for
+// what waits in its inbox.
 // What to do is left to life, how to do it to the edges.
 package agent
 
@@ -81,7 +82,7 @@ func Run[S life.Machine[S]](ctx context.Context, m S, o Options) Outcome {
 		}
 		var event life.Event
 		if ctx.Err() != nil && !told {
-			event, told = life.Interrupted{}, true
+			event, told = r.last()
 			r.stopping()
 		} else {
 			event, told = r.carryOut(effect, told), false
@@ -96,6 +97,7 @@ type runner struct {
 	out    Outcome
 	pinged time.Time // WATCHDOG=1 was last sent
 	asked  bool      // to stop, and the service manager knows
+	late   int       // events that were taken in since
 }
 
 // speak logs the decisions and returns the action after them.
@@ -147,6 +149,21 @@ func (r *runner) alive() {
 		r.pinged = now
 		r.notify("WATCHDOG=1")
 	}
+}
+
+// last is what a machine hears that is asked to stop: what waits in the inbox, which
+// whoever sent it believes to be taken in, and then the interruption. Nothing is
+// carried out in between; more than an inbox holds is not waited for.
+func (r *runner) last() (e life.Event, interrupted bool) {
+	if r.late < cap(r.Inbox) {
+		select {
+		case e = <-r.Inbox:
+			r.late++
+			return e, false
+		default:
+		}
+	}
+	return life.Interrupted{}, true
 }
 
 // stopping tells the service manager, once, that this process is about to end.

@@ -41,3 +41,50 @@ func TestInboxWakes(t *testing.T) {
 		}
 	})
 }
+
+// ender ends once it is interrupted.
+type ender struct{ heard []life.Event }
+
+func (s *ender) Step(e life.Event, now time.Time) (*ender, []life.Action) {
+	s.heard = append(s.heard, e)
+	if _, ok := e.(life.Interrupted); ok {
+		return s, []life.Action{life.Exit{}}
+	}
+	return s, []life.Action{life.Sleep{Until: now.Add(24 * time.Hour)}}
+}
+
+// TestInboxBeforeTheEnd: a machine that is asked to stop hears first what waits for
+// it, but not without end.
+func TestInboxBeforeTheEnd(t *testing.T) {
+	inbox := make(chan life.Event, 100)
+	for id := range int64(100) {
+		inbox <- life.JobEvent{Job: fleet.Job{ID: id}}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	s := &ender{}
+	agent.Run(ctx, s, agent.Options{Inbox: inbox, Log: slog.New(slog.DiscardHandler)})
+	if n := len(s.heard); n != 102 || len(inbox) > 0 {
+		t.Errorf("it heard %d events, %d are left", n, len(inbox))
+	}
+
+	endless := make(chan life.Event, 10)
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case endless <- life.Woke{}:
+			case <-stop:
+				return
+			}
+		}
+	}()
+	s = &ender{}
+	agent.Run(ctx, s, agent.Options{Inbox: endless, Log: slog.New(slog.DiscardHandler)})
+	close(stop)
+	<-ended
+	if n := len(s.heard); n > 12 {
+		t.Errorf("it heard %d events", n)
+	}
+}

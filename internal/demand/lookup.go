@@ -4,6 +4,8 @@ import (
 	"container/list"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -203,6 +205,27 @@ func (l *lookups) read(ctx context.Context, project, id int64) ([]string, error)
 	}
 	j, err := l.service.GitLab.Job(ctx, token, project, id)
 	return j.Tags, err
+}
+
+// giveUp has the groups ask for the projects of events that still wait for an answer,
+// now or after the next start.
+func (l *lookups) giveUp() {
+	for _, project := range l.projects() {
+		for _, g := range l.service.groups {
+			g.put(life.EventsLost{Project: project})
+		}
+	}
+}
+
+// projects are those of the events that wait for an answer.
+func (l *lookups) projects() []int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	some := map[int64]struct{}{}
+	for d := range l.waiting {
+		some[d.project] = struct{}{}
+	}
+	return slices.Collect(maps.Keys(some))
 }
 
 // idle tells whether no event waits for an answer.

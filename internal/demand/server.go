@@ -82,6 +82,7 @@ func (s *Service) Serve(ctx context.Context, l net.Listener, c Certificate, driv
 	case err = <-failed:
 		s.ready.Store(false)
 	}
+	s.lookups.giveUp()
 	stopMachines()
 	running.Wait()
 	serving.Wait()
