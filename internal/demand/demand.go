@@ -127,7 +127,7 @@ type Group struct {
 
 	service *Service
 	inbox   chan life.Event
-	lost    atomic.Bool // the machine is about to be told that events were lost
+	lost    losses
 }
 
 const (
@@ -135,7 +135,7 @@ const (
 	// takes in some hundred thousand a second, but not while it waits for AWS, which
 	// may be fifteen seconds: at 2,000 a second that is all of this.
 	queueMost = 30000
-	// queueSpare is room for what must not be lost: that events were.
+	// queueSpare is room for GitLab's lists, one at a time.
 	queueSpare = 64
 )
 
@@ -163,9 +163,7 @@ func (g *Group) put(e life.Event) {
 		}
 	}
 	g.service.metrics.dropped.WithLabelValues(dropQueue).Inc()
-	if g.lost.CompareAndSwap(false, true) {
-		g.tell(life.EventsLost{})
-	}
+	g.lost.note(e)
 }
 
 // tell hands something to the machine that has room of its own.
@@ -186,10 +184,10 @@ type Machine struct {
 
 // Step implements life.Machine.
 func (m *Machine) Step(e life.Event, now time.Time) (*Machine, []life.Action) {
-	if _, ok := e.(life.EventsLost); ok {
-		m.group.lost.Store(false)
-	}
 	actions := m.Take(e, now, nil)
+	for _, lost := range m.losses(actions) {
+		actions = m.Take(lost, now, actions[:len(actions)-1]) // which it asks for again
+	}
 	m.pending.Store(int64(m.Pending()))
 	m.running.Store(int64(m.Running()))
 	m.expected.Store(int64(m.Expected()))
@@ -197,6 +195,15 @@ func (m *Machine) Step(e life.Event, now time.Time) (*Machine, []life.Action) {
 	m.hits.Store(int64(hits))
 	m.wastes.Store(int64(wastes))
 	return m, actions
+}
+
+// losses are what it is to be told of events that found no room, after an event that
+// has led to actions. One that has ended is told nothing more.
+func (m *Machine) losses(actions []life.Action) []life.Event {
+	if _, ended := actions[len(actions)-1].(life.Exit); ended {
+		return nil
+	}
+	return m.group.lost.take()
 }
 
 // Perform carries one action of a group's machine out. It returns what the machine
