@@ -13,6 +13,8 @@ const (
 	deepest = 32
 	// longestName bounds the names that are kept; GitLab allows 255.
 	longestName = 255
+	// mostTags bounds the tags that a job may have; GitLab allows 50.
+	mostTags = 64
 )
 
 // What is wrong with a body. None of them repeats any of it.
@@ -102,16 +104,17 @@ func name(v any) string {
 	return strings.Clone(s)
 }
 
-// tags are a list of texts; nil where there is none.
+// tags are a list of texts; nil where there is none, or one that is no job's: cut
+// short it would be another group's.
 func tags(v any) []string {
 	items, ok := v.([]any)
-	if !ok {
+	if !ok || len(items) > mostTags {
 		return nil
 	}
 	list := make([]string, 0, len(items))
 	for _, item := range items {
 		tag, ok := item.(string)
-		if !ok {
+		if !ok || len(tag) > longestName {
 			return nil
 		}
 		list = append(list, tag)

@@ -7,6 +7,8 @@ import (
 
 // route hands an event to the group whose job it is. It never waits.
 func (s *Service) route(j fleet.Job) {
+	tags := j.Tags
+	j.Tags = nil // they only tell whose it is, and would be most of a queue
 	switch {
 	case j.State == fleet.JobUnknown:
 	case j.State == fleet.JobFinished: // harmless to all but the one that counted it
@@ -15,8 +17,8 @@ func (s *Service) route(j fleet.Job) {
 		}
 	case s.groups[0].Any:
 		s.groups[0].put(life.JobEvent{Job: j})
-	case j.Tags != nil:
-		s.deliver(s.whose(j.Tags), j)
+	case tags != nil:
+		s.deliver(s.whose(tags), j)
 	case s.GitLab != nil:
 		s.lookups.ask(j)
 	default:

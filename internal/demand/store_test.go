@@ -1,0 +1,38 @@
+package demand
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/shoal-ci/shoal/internal/life"
+)
+
+// TestFolderReplaces: what is kept is a new file each time, which nobody else may
+// read; half of one is never under the name.
+func TestFolderReplaces(t *testing.T) {
+	f := Folder{Dir: filepath.Join(t.TempDir(), "kept")}
+	save := func(project int64) {
+		t.Helper()
+		if err := f.Save(t.Context(), "ci", life.Backlog{Projects: []life.SeenProject{{ID: project}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	save(1)
+	before, err1 := os.ReadFile(f.path("ci"))
+	old := filepath.Join(t.TempDir(), "old")
+	if err2 := os.Link(f.path("ci"), old); err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	save(2)
+	if after, err := os.ReadFile(old); err != nil || string(after) != string(before) {
+		t.Errorf("the old file was written over: %s, %v", after, err)
+	}
+	info, err := os.Stat(f.path("ci"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("its mode: %v, %v", info, err)
+	}
+	if b, err := f.Load(t.Context(), "ci"); err != nil || len(b.Projects) != 1 || b.Projects[0].ID != 2 {
+		t.Errorf("kept: %+v, %v", b, err)
+	}
+}
