@@ -131,9 +131,10 @@ type Group struct {
 }
 
 const (
-	// queueMost bounds the events that wait for one group's machine, 4 MB of them. It
-	// takes in some hundred thousand a second, but not while it waits for AWS, which
-	// may be fifteen seconds: at 2,000 a second that is all of this.
+	// queueMost bounds the events that wait for one group's machine: 5 MB of them, and
+	// 20 where a job's name and stage are as long as they may be. It takes in some
+	// hundred thousand a second, but not while it waits for AWS, which may be fifteen
+	// seconds: at 2,000 a second that is all of this.
 	queueMost = 30000
 	// queueSpare is room for GitLab's lists, one at a time.
 	queueSpare = 64

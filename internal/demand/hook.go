@@ -19,20 +19,33 @@ const (
 // with a long commit message.
 const maxBody = 1 << 20
 
-// Handler answers GitLab at every path, and whoever watches at three of them.
+// Handler answers GitLab at every path, and whoever watches at three of them. No
+// ServeMux: it redirects paths that it would rather have, and GitLab follows none.
 func (s *Service) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "alive") })
-	mux.HandleFunc("GET /readyz", s.readyz)
-	mux.Handle("GET /metrics", s.metrics)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		began := time.Now()
-		code, text := s.answer(w, r)
-		s.metrics.answered(code, time.Since(began))
-		say(w, code, text)
+	watch := map[string]http.HandlerFunc{"/healthz": healthz, "/readyz": s.readyz, "/metrics": s.metrics.ServeHTTP}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := watch[r.URL.Path]
+		if h == nil || r.Method != http.MethodGet && r.Method != http.MethodHead {
+			h = s.hook
+		} else {
+			hangUp(w)
+		}
+		h(w, r)
 	})
-	return mux
 }
+
+// hangUp has the connection closed after the answer. Whoever shows no secret keeps
+// none: connections are bounded, and strangers would hold all of them.
+func hangUp(w http.ResponseWriter) { w.Header().Set("Connection", "close") }
+
+func (s *Service) hook(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	code, text := s.answer(w, r)
+	s.metrics.answered(code, time.Since(began))
+	say(w, code, text)
+}
+
+func healthz(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "alive") }
 
 func say(w http.ResponseWriter, code int, text string) {
 	if code == http.StatusNoContent {
@@ -56,12 +69,13 @@ func (s *Service) readyz(w http.ResponseWriter, _ *http.Request) {
 // answer takes one request in. What it takes in is routed before the answer, which
 // waits for nobody; what follows is done after it.
 func (s *Service) answer(w http.ResponseWriter, r *http.Request) (code int, text string) {
-	if r.Method != http.MethodPost {
+	if r.Method != http.MethodPost { // the secret is not looked at
+		hangUp(w)
 		w.Header().Set("Allow", http.MethodPost)
 		return http.StatusMethodNotAllowed, "GitLab's job events are sent by POST"
 	}
 	if !s.allowed(r) {
-		w.Header().Set("Connection", "close") // its body is not read
+		hangUp(w) // its body is not read
 		return http.StatusUnauthorized, "unauthorized"
 	}
 	if r.Header.Get(headerEvent) != jobHook {

@@ -364,6 +364,14 @@ func TestTLS(t *testing.T) {
 		t.Fatalf("%v, %v", resp, err)
 	}
 	_ = resp.Body.Close()
+	c, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	if p := c.ConnectionState().NegotiatedProtocol; p != "http/1.1" { // HTTP/2 is kept open before any request
+		t.Errorf("it speaks %q", p)
+	}
 }
 
 func writePair(t *testing.T, dir, name string) {

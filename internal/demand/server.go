@@ -22,7 +22,8 @@ const (
 	readTimeout = 10 * time.Second
 	// writeTimeout: an answer has some bytes. It begins with the header's end.
 	writeTimeout = 15 * time.Second
-	// idleTimeout keeps a load balancer's connections; theirs is a minute.
+	// idleTimeout keeps a load balancer's connections; theirs is a minute. Only those
+	// are kept that showed the secret last.
 	idleTimeout = 2 * time.Minute
 	// maxHeader is more than load balancers add.
 	maxHeader = 16 << 10
@@ -49,7 +50,11 @@ func (s *Service) Serve(ctx context.Context, l net.Listener, c Certificate, driv
 	server := &http.Server{
 		Handler: s.Handler(), ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+		// Both would keep connections for whoever shows no secret: the server's own answer
+		// to OPTIONS *, and HTTP/2, which GitLab does not speak, before the first request.
+		DisableGeneralOptionsHandler: true, Protocols: new(http.Protocols),
 	}
+	server.Protocols.SetHTTP1(true)
 	if c.File != "" {
 		pair := &certificate{Certificate: c, log: s.Log}
 		if err := pair.load(); err != nil {
