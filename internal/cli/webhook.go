@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"net"
 	"path/filepath"
 	"strings"
@@ -11,8 +10,6 @@ import (
 
 	"github.com/shoal-ci/shoal/internal/config"
 	"github.com/shoal-ci/shoal/internal/demand"
-	"github.com/shoal-ci/shoal/internal/fleet"
-	"github.com/shoal-ci/shoal/internal/life"
 	"github.com/shoal-ci/shoal/internal/scaling"
 )
 
@@ -149,13 +146,4 @@ func (s *service) stateDir() string {
 		}
 	}
 	return filepath.Join(s.Dirs.State, "webhook")
-}
-
-// secretsFailed is why there is nothing to compare requests with.
-func secretsFailed(err error) error {
-	code := life.TryAgain
-	if f := fleet.AsFailure("read webhook.secrets", err); f.Final() {
-		code = life.Refused
-	}
-	return &commandError{code: code, err: fmt.Errorf("webhook.secrets: %w", err)}
 }

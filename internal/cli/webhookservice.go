@@ -3,11 +3,9 @@ package cli
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -34,10 +32,6 @@ type service struct {
 	out agent.Outcome // of all machines
 }
 
-// secretsEvery is how often the secrets are read anew: one that was changed is known
-// within this.
-const secretsEvery = 5 * time.Minute
-
 func (s *service) run(ctx context.Context) (agent.Outcome, error) {
 	log := newLogger(s.Stderr, s.Log.Level, s.Log.Format)
 	for _, warning := range s.Warnings() {
@@ -52,11 +46,10 @@ func (s *service) run(ctx context.Context) (agent.Outcome, error) {
 	if err != nil {
 		return s.out, &commandError{code: life.BadUsage, err: err}
 	}
-	secrets, err := s.readSecrets(ctx, w.reap.Secrets)
-	if err != nil {
-		return s.out, secretsFailed(err)
+	secrets := newHookSecrets(s.Webhook.Secrets, w.reap.Secrets, hook.SetSecrets, log)
+	if err := secrets.begin(ctx); err != nil {
+		return s.out, err
 	}
-	hook.SetSecrets(secrets)
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.flags.listen)
 	if err != nil {
 		return s.out, err
@@ -87,13 +80,13 @@ func (s *service) serves() string {
 }
 
 // serve runs everything until ctx ends, the server last.
-func (s *service) serve(ctx context.Context, w *wiring, hook *demand.Service, l net.Listener, secrets []fleet.Token) error {
+func (s *service) serve(ctx context.Context, w *wiring, hook *demand.Service, l net.Listener, secrets *hookSecrets) error {
 	machines := len(s.JobGroups())
 	beside, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer stop()
-	running.Go(func() { s.renew(beside, w, hook, secrets) })
+	running.Go(func() { renew(beside, secrets) })
 	if len(s.reap.Groups) > 0 {
 		machines++
 	}
@@ -119,45 +112,12 @@ func (s *service) add(o agent.Outcome) {
 	s.out.Decisions = append(s.out.Decisions, o.Decisions...)
 }
 
-// readSecrets reads all of the secrets, or fails.
-func (s *service) readSecrets(ctx context.Context, from reap.Secrets) ([]fleet.Token, error) {
-	var list []fleet.Token
-	for _, ref := range s.Webhook.Secrets {
-		t, err := from.Resolve(ctx, ref)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, t)
-	}
-	return list, nil
-}
-
-// renew reads the secrets anew from time to time, and when it is told to. Those that
-// are known stay in force where they cannot all be read.
-func (s *service) renew(ctx context.Context, w *wiring, hook *demand.Service, known []fleet.Token) {
+// renew reads the secrets anew until ctx ends; a SIGHUP has it do so at once.
+func renew(ctx context.Context, secrets *hookSecrets) {
 	told := make(chan os.Signal, 1)
 	signal.Notify(told, syscall.SIGHUP)
 	defer signal.Ignore(syscall.SIGHUP) // as it was
-	tick := time.NewTicker(secretsEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-told:
-		case <-tick.C:
-		}
-		list, err := s.readSecrets(ctx, w.reap.Secrets)
-		switch {
-		case ctx.Err() != nil:
-		case err != nil:
-			w.log.Warn("keeping the secrets that are known", "verb", "webhook", "error", err.Error())
-		case !slices.Equal(list, known):
-			known = list
-			hook.SetSecrets(list)
-			w.log.Info("the secrets have changed", "verb", "webhook", slog.Int("secrets", len(list)))
-		}
-	}
+	secrets.watch(ctx, told)
 }
 
 // pulse tells the service manager that the loops of all machines go round: one that
