@@ -94,9 +94,8 @@ func besides(c config.Config) []string {
 
 func checkWebhook(c config.Config, f webhookFlags) error {
 	groups := c.JobGroups()
-	_, _, wrong := net.SplitHostPort(f.listen)
 	switch {
-	case wrong != nil:
+	case !isListenAddress(f.listen):
 		return usage("", `--listen: must be host:port such as "localhost:8080" or ":8080"; got %q`, f.listen)
 	case len(c.Webhook.Secrets) == 0:
 		return usage("put a random text of 32 characters there, and into the hook in GitLab", "webhook.secrets: required, and not set: without it anybody could launch instances")
@@ -109,6 +108,17 @@ func checkWebhook(c config.Config, f webhookFlags) error {
 		}
 	}
 	return nil
+}
+
+// isListenAddress tells whether s is host:port. Unlike webhook.listen a flag may have a
+// service's name as the port, or 0 for one that is free.
+func isListenAddress(s string) bool {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil || port == "" {
+		return false
+	}
+	_, err = net.LookupPort("tcp", port)
+	return err == nil
 }
 
 // webhookOptions are the configuration in the service's words, over the edges.

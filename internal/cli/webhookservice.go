@@ -46,13 +46,16 @@ func (s *service) run(ctx context.Context) (agent.Outcome, error) {
 	if err != nil {
 		return s.out, &commandError{code: life.BadUsage, err: err}
 	}
+	if err := checkCertificate(s.certificate()); err != nil {
+		return s.out, err
+	}
 	secrets := newHookSecrets(s.Webhook.Secrets, w.reap.Secrets, hook.SetSecrets, log)
 	if err := secrets.begin(ctx); err != nil {
 		return s.out, err
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.flags.listen)
 	if err != nil {
-		return s.out, err
+		return s.out, listenFailed(err)
 	}
 	log.Info(fmt.Sprintf("serving GitLab's job events on %s", l.Addr()), "verb", "webhook", "why", s.serves())
 	err = s.serve(ctx, w, hook, l, secrets)
@@ -101,7 +104,7 @@ func (s *service) serve(ctx context.Context, w *wiring, hook *demand.Service, l 
 	}
 	stopping := context.AfterFunc(ctx, func() { w.notify(systemd.Stopping) })
 	defer stopping()
-	return hook.Serve(ctx, l, demand.Certificate{File: s.Webhook.TLSCert, Key: s.Webhook.TLSKey}, drive, func() { w.notify(systemd.Ready) })
+	return hook.Serve(ctx, l, s.certificate(), drive, func() { w.notify(systemd.Ready) })
 }
 
 // add gathers what came of the machines.
