@@ -26,8 +26,10 @@ func startKept(t *testing.T) *kept {
 	t.Helper()
 	k := &kept{demo: startDemo(t, "--keep"), t: t, vars: map[string]string{}}
 	if !waitFor(demoPatience, func() bool {
-		_, k.printed, _ = strings.Cut(k.stderr.String(), "Other programs talk to it with:\n\n")
-		return strings.HasSuffix(k.printed, "\n\n") || startedAt(k.Process.Pid) == ""
+		_, said, _ := strings.Cut(k.stderr.String(), "Other programs talk to it with:\n\n")
+		var whole bool // what happens meanwhile is said behind it
+		k.printed, _, whole = strings.Cut(said, "\n\n")
+		return whole || startedAt(k.Process.Pid) == ""
 	}) || k.printed == "" {
 		t.Fatal("the demo did not print how to talk to it")
 	}
