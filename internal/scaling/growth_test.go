@@ -191,19 +191,19 @@ func TestGrowthOfALargeFleet(t *testing.T) {
 		want          int
 	}{
 		"from one, nothing seen": {1, 0, 0, page(4, 4, 401), page(0, 0, 0), 1 + 100},
-		// Others are on their way and will tell. By ten minutes for a job a quarter of the
-		// slots soon end one: (400 − 0.25×4) / 1.25 = 319.2, 80 instances.
-		"nothing seen, others will tell": {1, 1, 0, page(4, 4, 401), page(0, 0, 0), 1 + 80},
+		// Others are on their way and will tell. By ten minutes for a job 0.275 of the
+		// slots soon end one: (400 − 0.275×4) / 1.275 = 312.9, 79 instances.
+		"nothing seen, others will tell": {1, 1, 0, page(4, 4, 401), page(0, 0, 0), 1 + 79},
 		// 76 fill nineteen more; another four get no instance yet.
 		"twenty get all":     {1, 1, 0, page(4, 4, 77), page(0, 0, 0), 20},
 		"but not twenty-one": {1, 1, 0, page(4, 4, 81), page(0, 0, 0), 20},
 		"nineteen and one":   {19, 0, 0, page(4, 8, 5), page(4, 7, 1), 20},
-		// One of 40 s has ended: 1 in 640 s, 0.234. (400 − 0.9) / 1.234 = 323.3.
-		"a short job has ended": {1, 0, 0, ended(page(4, 5, 401), 1, 40), page(0, 0, 0), 1 + 81},
-		// Eighty of five minutes: 80 in 24,600 s, 0.488; (100 − 0.488×160) / 1.488 = 14.8.
-		"jobs of five minutes":    {40, 0, 0, ended(page(4, 84, 101), 80, 24000), page(4, 83, 1), 40 + 4},
+		// One of 40 s has ended: 1 in 640 s, 0.258. (400 − 1.0) / 1.258 = 317.2.
+		"a short job has ended": {1, 0, 0, ended(page(4, 5, 401), 1, 40), page(0, 0, 0), 1 + 80},
+		// Eighty of five minutes: 80 in 24,600 s, 0.537; (100 − 0.537×160) / 1.537 = 9.2.
+		"jobs of five minutes":    {40, 0, 0, ended(page(4, 84, 101), 80, 24000), page(4, 83, 1), 40 + 3},
 		"they make place for all": {40, 0, 0, ended(page(4, 84, 41), 80, 24000), page(4, 83, 1), 40},
-		// But one alone in the ten minutes since: at most 2 in 2,400 s, 0.125; 80 / 1.125 = 71.1.
+		// But one alone in the ten minutes since: at most 2 in 2,400 s, 0.138; 78 / 1.138 = 68.6.
 		"and now they are longer": {40, 0, 600, ended(page(4, 84, 101), 80, 24000), page(4, 83, 1), 40 + 18},
 		"jobs that do not end":    {40, 0, 1800, page(4, 5, 101), page(4, 4, 1), 40 + 25},
 		// Two of four slots were free: 78 on the others, too.

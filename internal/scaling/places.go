@@ -17,9 +17,9 @@ const (
 	fewUpTo = 5
 	// wholeUpTo is up to how many instances jobs that end soon are not counted on.
 	wholeUpTo = 20
-	// soon is a launch and a minute: what finds a place by then waits hardly longer
+	// soon is a launch and some: what finds a place by then waits hardly longer
 	// than for an instance of its own.
-	soon = 150 * time.Second
+	soon = 165 * time.Second
 	// supposed is how long it takes a slot to end a job where nothing is known. What is
 	// seen outweighs that within minutes.
 	supposed = 10 * time.Minute
