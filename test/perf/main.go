@@ -6,6 +6,7 @@
 //	go run ./test/perf commands
 //	go run ./test/perf daemons -for 1h
 //	go run ./test/perf webhook -for 10m -rate 2000
+//	go run ./test/perf webhook -for 1m -rate 2000 -wrk
 package main
 
 import (
@@ -51,6 +52,7 @@ func run(ctx context.Context, args []string) error {
 	flags.BoolVar(&verbose, "v", false, "print what the units say")
 	length := flags.Duration("for", time.Hour, "how long the daemons are watched, or the webhook is sent events")
 	rate := flags.Int("rate", 2000, "events a second for the webhook")
+	withWrk := flags.Bool("wrk", false, "let wrk send the events, which must be installed")
 	if len(args) == 0 {
 		return errors.New("say what to measure: commands, daemons or webhook")
 	}
@@ -58,7 +60,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	if args[0] == "webhook" {
-		return webhookLoad(ctx, *length, *rate)
+		return webhookLoad(ctx, *length, *rate, *withWrk)
 	}
 	b, err := newBench(ctx)
 	if err != nil {

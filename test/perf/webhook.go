@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	_ "embed" // wrk.lua
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,8 +47,9 @@ slots = 6
 level = "warn"
 `
 
-// webhookLoad sends events at a rate for so long, and prints what came of it.
-func webhookLoad(ctx context.Context, length time.Duration, rate int) (err error) {
+// webhookLoad sends events at a rate for so long, and prints what came of it; withWrk
+// lets wrk send them, and then again as fast as it is answered.
+func webhookLoad(ctx context.Context, length time.Duration, rate int, withWrk bool) (err error) {
 	dir, err := os.MkdirTemp("", "shoal-perf-")
 	if err != nil {
 		return err
@@ -77,6 +80,10 @@ func webhookLoad(ctx context.Context, length time.Duration, rate int) (err error
 		_ = hook.Process.Signal(syscall.SIGTERM)
 		err = errors.Join(err, hook.Wait())
 	}()
+	if withWrk {
+		pause := time.Second * connections / time.Duration(rate)
+		return errors.Join(wrk(ctx, address, length, pause), wrk(ctx, address, length, 0))
+	}
 	before := cpu(hook.Process.Pid)
 	l := &load{url: "http://" + address + "/hook", rate: rate, memory: make([]float64, 0, 1024)}
 	began := time.Now()
@@ -112,6 +119,28 @@ func startHook(ctx context.Context, dir, shoal string, cloud *emulator.Cloud) (*
 		time.Sleep(50 * time.Millisecond)
 	}
 	return nil, "", errors.Join(errors.New("the webhook does not answer"), cmd.Process.Kill(), cmd.Wait())
+}
+
+//go:embed wrk.lua
+var wrkScript []byte
+
+// wrk lets the program of that name send events over as many connections, each of which
+// waits for so long between an answer and the next request, and print its own figures.
+func wrk(ctx context.Context, address string, length, pause time.Duration) error {
+	script, err := os.CreateTemp("", "shoal-perf-*.lua")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(script.Name())
+	_, err = script.Write(wrkScript)
+	if err = errors.Join(err, script.Close()); err != nil {
+		return err
+	}
+	fmt.Printf("\neach of %d connections pauses for %s\n", connections, pause)
+	cmd := exec.CommandContext(ctx, "wrk", "--threads", "1", "--connections", strconv.Itoa(connections), "--duration", fmt.Sprintf("%.0fs", length.Seconds()), //nolint:gosec // its own numbers
+		"--latency", "--script", script.Name(), "http://"+address, "--", hookSecret, strconv.FormatInt(pause.Milliseconds(), 10))
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd.Run()
 }
 
 // load is a stream of events, each sent when it is due whether or not those before it
