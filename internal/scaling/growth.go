@@ -273,7 +273,7 @@ func (g *Growth) Decide(group fleet.Group, self string, spares int, now time.Tim
 
 // raise goes by the queue's length, less what finds a place in a large fleet as it is.
 func (g *Growth) raise(group fleet.Group, c census, spares int, now time.Time) Raise {
-	waiting := g.unplaced(c, g.queue.Jobs, now)
+	waiting := g.unplaced(c, g.queue.Jobs, spares, now)
 	g.left = g.queue.Jobs - waiting
 	r := raiseBeside(group, c, g.last.Slots(), waiting, spares)
 	if g.left > 0 {

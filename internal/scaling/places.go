@@ -30,9 +30,11 @@ const (
 // than what has been seen since all slots are taken, for jobs that took minutes in the
 // afternoon may take hours in the night. One that has seen none end supposes so only
 // while others are on their way: they see it next, and the last of them raises for all.
-func (g *Growth) turnover(c census, now time.Time) float64 {
+// Those that are to stand ready do not count: as one of them goes to work the next is
+// launched, so that there would be no last one.
+func (g *Growth) turnover(c census, spares int, now time.Time) float64 {
 	ended, watched := uint64(0), supposed.Seconds()
-	if c.pending > 0 {
+	if c.pending > instancesFor(spares, max(g.last.Slots(), 1)) {
 		ended = 1
 	}
 	full := float64(g.last.Slots()) * now.Sub(g.full).Seconds()
@@ -51,10 +53,10 @@ func (g *Growth) turnover(c census, now time.Time) float64 {
 // and have taken of the queue since: half of it, for they poll in any order. In a large
 // fleet all of it, and what jobs that end soon make place for, there and on the
 // instances to come.
-func (g *Growth) unplaced(c census, waiting int, now time.Time) int {
+func (g *Growth) unplaced(c census, waiting, spares int, now time.Time) int {
 	slots := max(g.last.Slots(), 1)
 	few := max(0, waiting-max(0, c.busy-fewUpTo)*g.before/2)
-	ends := g.turnover(c, now)
+	ends := g.turnover(c, spares, now)
 	queued := max(0, waiting-(c.busy-1)*g.before)
 	many := max(0, (float64(queued)-ends*float64(c.busy*slots))/(1+ends))
 	return min(few, max(int(math.Ceil(many)), (wholeUpTo-c.busy)*slots))

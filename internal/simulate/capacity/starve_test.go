@@ -50,8 +50,10 @@ func TestNoBurstStarves(t *testing.T) {
 					jobs = append(jobs, trace.Job{Created: secs(at), Duration: secs(3600 * (1 + r.Float64()))})
 				}
 			}
-			if got := run(t, jobs, "shoal", o, seed).Wait.Max; got > most.Seconds() {
-				t.Errorf("seed %d, a launch of %s: a job waited %.0f s", seed, boot, got)
+			for _, spec := range []string{"shoal", "shoal:spares=6", "shoal:spares=20,spares_hold=600s"} {
+				if got := run(t, jobs, spec, o, seed).Wait.Max; got > most.Seconds() {
+					t.Errorf("seed %d, %s, a launch of %s: a job waited %.0f s", seed, spec, boot, got)
+				}
 			}
 		}
 	}
