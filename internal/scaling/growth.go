@@ -26,6 +26,9 @@ const (
 	// blindGaugeless is the same for runners that do not tell how many jobs wait:
 	// that every slot is taken is all there is to know.
 	blindGaugeless = 10 * time.Second
+	// blindGaugelessMost is how often such an instance looks for those that it launched:
+	// as they come and are full at once, more is needed.
+	blindGaugelessMost = 20 * time.Second
 	// blindBesideHook is the same where a job hook is at work: it knows of every job, so
 	// to find out is a launch for nothing, unless the hook is down.
 	blindBesideHook = time.Hour
@@ -70,6 +73,7 @@ type Growth struct {
 	busy   int       // instances at the last look
 	look   Look      // the last one
 	guess  float64   // jobs that wait, for each busy instance, without the gauge
+	steps  steps
 	left   int       // jobs that wait for those that run to end, as was supposed
 	owed   bool      // nothing was decided on the last reading's news
 }
@@ -138,7 +142,7 @@ func (g *Growth) Read(o fleet.Observation, now time.Time) Urge {
 		g.before = last.Free()
 	}
 	if g.news.IsZero() {
-		g.full, g.taken, g.guess, g.left = now, 0, 0, 0
+		g.full, g.taken, g.guess, g.left, g.steps = now, 0, 0, 0, steps{}
 		g.heard(now)
 	}
 	if g.before == 0 && last.StartedAt == o.StartedAt {
@@ -287,25 +291,25 @@ func (g *Growth) raise(group fleet.Group, c census, spares int, now time.Time) R
 func (g *Growth) estimate(group fleet.Group, c census) Raise {
 	waiting := min(int(g.guess*float64(c.busy)), c.busy*g.last.Slots())
 	if waiting == 0 {
-		return step(group, c, g.gauge)
+		return g.steps.next(group, c, g.gauge)
 	}
 	r := raiseTo(group, c, g.last.Slots(), waiting)
 	r.Reasons = append(r.Reasons, "an estimate: from how long the jobs had waited that came of late")
 	return r
 }
 
-// findOut raises by one where nobody knows whether jobs wait: the new instance
+// findOut raises by one, or goes on in steps, where nobody knows whether jobs wait: the new instance
 // takes them, and its gauge tells how many more there are. Where jobs were left to
 // find a place, and none was taken since, it raises for those. One instance of a
 // fleet does so, the first by id: where that one has a slot free it would be
 // given what waits, so nothing does, and the others need not find out. They do
 // when nothing has been heard for long: the first may be ill.
 func (g *Growth) findOut(group fleet.Group, c census, now time.Time) Raise {
-	if g.wait < blindMost && g.look.Other {
+	if g.wait < blindMost && g.look.Other && !g.steps.going() {
 		g.wait = blindMost
 		return Raise{Desired: group.Desired, Reasons: []fleet.Reason{"full without news of the queue", "another instance finds out whether jobs wait"}}
 	}
-	r := step(group, c, g.gauge)
+	r := g.steps.next(group, c, g.gauge)
 	if r.Needed && g.left > 0 {
 		r = raiseTo(group, c, g.last.Slots(), g.left)
 		r.Reasons = append(r.Reasons, "those were to find a place, and no job has ended here since")
@@ -318,6 +322,9 @@ func (g *Growth) findOut(group fleet.Group, c census, now time.Time) Raise {
 		most = blindBesideHook
 	case c.pending > 0 && !r.Needed: // the newcomer will tell more within a launch: ask again soon
 		most = max(g.set.BlindAfter, againMost)
+		if !g.gauge { // it will not
+			most = blindGaugelessMost
+		}
 	}
 	g.wait = min(max(2*g.wait, againFirst), most)
 	return r
