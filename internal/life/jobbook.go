@@ -196,10 +196,14 @@ func (b *jobBook) keep() []KeptJob {
 	return kept
 }
 
-// resume takes in what was kept, but for what was heard since.
+// resume takes in what was kept, but for what was heard since. What seems to be from the
+// future was heard before the clock was set back.
 func (b *jobBook) resume(kept []KeptJob, now time.Time) {
 	for _, k := range kept {
-		if k.Heard.After(now) || b.byID[k.ID] != nil || k.State != fleet.JobPending && k.State != fleet.JobRunning {
+		if k.Heard.After(now) {
+			k.Heard = now
+		}
+		if b.byID[k.ID] != nil || k.State != fleet.JobPending && k.State != fleet.JobRunning {
 			continue
 		}
 		b.take(fleet.Job{ID: k.ID, Project: k.Project, Pipeline: k.Pipeline, Stage: k.Stage, Name: k.Name, State: k.State}, k.Heard)

@@ -87,7 +87,10 @@ func (p *projects) list() []SeenProject {
 
 func (p *projects) resume(list []SeenProject, now time.Time) {
 	for _, s := range list {
-		if since := now.Sub(s.At); since >= 0 && since < projectsKept && len(p.seen) < projectsMost {
+		if s.At.After(now) { // the clock was set back
+			s.At = now
+		}
+		if now.Sub(s.At) < projectsKept && len(p.seen) < projectsMost {
 			p.seen[s.ID] = s.At
 		}
 	}
