@@ -28,6 +28,7 @@ type heardJob struct {
 	aside  time.Time     // not counted until then
 	beside time.Duration // for which it has waited beside an instance with nothing to do
 	passes int           // how often it was put aside
+	doubt  bool          // it is aside because it was kept for long, and nobody was asked since
 	at     *list.Element
 }
 
@@ -46,6 +47,11 @@ const (
 	jobsKept = 24 * time.Hour
 	// jobsDoneKept is the same for finished ones.
 	jobsDoneKept = time.Hour
+	// doubtAfter is how long nothing was heard of a job that was kept, where GitLab is
+	// asked every few minutes, until it has probably ended since: the process was down.
+	// Such a one is not counted for as long as GitLab takes to tell, doubtFor.
+	doubtAfter = 10 * time.Minute
+	doubtFor   = time.Minute
 )
 
 func newJobBook() jobBook {
@@ -68,7 +74,7 @@ func (b *jobBook) take(j fleet.Job, now time.Time) (waits bool) {
 		b.count(old, -1)
 		b.listOf(old.State).Remove(old.at)
 	}
-	old.Job, old.since, old.heard, old.aside = j, now, now, time.Time{}
+	old.Job, old.since, old.heard, old.aside, old.doubt = j, now, now, time.Time{}, false
 	old.Tags = nil // whose job it is has been decided
 	old.at = b.listOf(j.State).PushBack(old)
 	b.count(old, +1)
@@ -160,7 +166,7 @@ func (b *jobBook) listed(project int64, l fleet.JobList, asked, now time.Time) (
 	there := make(map[int64]bool, len(l.Jobs))
 	for _, j := range l.Jobs {
 		there[j.ID] = true
-		waits = b.take(j, now) || waits
+		waits = b.take(j, now) || b.trust(j.ID) || waits
 	}
 	for _, j := range b.all() {
 		if l.Whole && j.Project == project && !there[j.ID] && asked.Sub(j.heard) > listLag {
@@ -169,6 +175,16 @@ func (b *jobBook) listed(project int64, l fleet.JobList, asked, now time.Time) (
 		}
 	}
 	return waits, ended
+}
+
+// trust counts a job that was in doubt, and tells whether it was.
+func (b *jobBook) trust(id int64) bool {
+	j := b.byID[id]
+	if j == nil || !j.doubt || j.State != fleet.JobPending {
+		return false
+	}
+	j.doubt, j.aside = false, time.Time{}
+	return true
 }
 
 // KeptJob is a job as it survives a restart.
@@ -207,5 +223,14 @@ func (b *jobBook) resume(kept []KeptJob, now time.Time) {
 			continue
 		}
 		b.take(fleet.Job{ID: k.ID, Project: k.Project, Pipeline: k.Pipeline, Stage: k.Stage, Name: k.Name, State: k.State}, k.Heard)
+	}
+}
+
+// doubt has the jobs not counted for a while that nothing was heard of for long.
+func (b *jobBook) doubt(now time.Time) {
+	for _, j := range b.all() {
+		if j.State == fleet.JobPending && now.Sub(j.heard) > doubtAfter {
+			j.doubt, j.aside = true, now.Add(doubtFor)
+		}
 	}
 }

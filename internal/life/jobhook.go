@@ -144,7 +144,7 @@ func (s *JobHook) heard(j fleet.Job) {
 	// this one never counted is no reason to ask GitLab for its project.
 	foreign := j.State == fleet.JobFinished && s.jobs.byID[j.ID] == nil
 	old := s.jobs.byID[j.ID]
-	wasAside := old != nil && s.now.Before(old.aside)
+	wasAside := old != nil && s.now.Before(old.aside) && !old.doubt
 	if s.jobs.take(j, s.now) {
 		s.openWindow()
 	}
@@ -283,8 +283,14 @@ func (s *JobHook) resume(b *Backlog) {
 	}
 	s.places.resume(b.Projects, s.now)
 	s.jobs.resume(b.Jobs, s.now)
-	if s.jobs.pending > 0 {
+	if s.set.Reconcile {
+		s.jobs.doubt(s.now)
+	}
+	switch n := s.jobs.pending; {
+	case n > s.aside():
 		s.openWindow()
+	case n > 0 && !s.window:
+		s.lookAt = s.counted()
 	}
 	if s.set.Reconcile && len(s.places.seen) > 0 {
 		s.round.at = s.now.Add(s.backoff.draw(roundStart))
@@ -372,7 +378,9 @@ func (s *JobHook) putAside(g fleet.Group) {
 // instances from taking them is over.
 func (s *JobHook) nobodyAside() {
 	for _, j := range s.jobs.all() {
-		j.aside, j.beside, j.passes = time.Time{}, 0, 0
+		if !j.doubt {
+			j.aside, j.beside, j.passes = time.Time{}, 0, 0
+		}
 	}
 	s.openWindow()
 }

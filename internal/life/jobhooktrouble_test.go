@@ -25,3 +25,39 @@ func TestClockSetBack(t *testing.T) {
 		t.Errorf("%d pending, desired was set to %v\n%s", s.m.Pending(), s.sets, strings.Join(s.said, "\n"))
 	}
 }
+
+// TestKeptForLong: what was believed before hours of silence launches nothing before
+// GitLab was asked; where that does not answer, it is believed.
+func TestKeptForLong(t *testing.T) {
+	for name, c := range map[string]struct {
+		deaf    *fleet.Failure
+		list    fleet.JobList
+		pause   time.Duration
+		pending int
+		want    []int
+	}{
+		"all gone":           {nil, fleet.JobList{Whole: true}, 5 * time.Hour, 0, nil},
+		"one left":           {nil, fleet.JobList{Whole: true, Jobs: []fleet.Job{{ID: 3, Project: 1, State: fleet.JobPending}}}, 5 * time.Hour, 1, []int{1}},
+		"GitLab is away":     {&fleet.Failure{Op: "list jobs"}, fleet.JobList{}, 5 * time.Hour, 60, []int{10}},
+		"a restart, no more": {&fleet.Failure{Op: "list jobs"}, fleet.JobList{}, 5 * time.Second, 60, []int{10}},
+	} {
+		set := life.JobHookSettings{Group: "ci", Slots: 6, Reconcile: true}
+		s := newHookSite(t, set)
+		for id := range int64(60) {
+			s.tell(life.JobEvent{Job: fleet.Job{ID: id + 1, Project: 1, State: fleet.JobPending}})
+		}
+		s.pass(10 * time.Second)
+		s.group.Desired, s.sets, s.deaf, s.listed[1] = 0, nil, c.deaf, c.list
+		s.now = s.now.Add(c.pause)
+		s.start(set)
+		if c.pause < time.Minute {
+			s.pass(time.Second)
+		} else {
+			s.pass(90 * time.Second)
+		}
+		if s.m.Pending() != c.pending {
+			t.Errorf("%s: %d pending", name, s.m.Pending())
+		}
+		s.wantSets(c.want...)
+	}
+}
