@@ -142,8 +142,8 @@ func (s *JobHook) hear(e Event) {
 func (s *JobHook) heard(j fleet.Job) {
 	// The end of a job is told to all groups, for nobody need know whose it was: what
 	// this one never counted is no reason to ask GitLab for its project.
-	foreign := j.State == fleet.JobFinished && s.jobs.byID[j.ID] == nil
 	old := s.jobs.byID[j.ID]
+	foreign := j.State == fleet.JobFinished && (old == nil || old.State == fleet.JobFinished)
 	wasAside := old != nil && s.now.Before(old.aside) && !old.doubt
 	if s.jobs.take(j, s.now) {
 		s.openWindow()

@@ -61,3 +61,14 @@ func TestKeptForLong(t *testing.T) {
 		s.wantSets(c.want...)
 	}
 }
+
+// TestOthersJobsTwice: that a job has ended which this group never counted asks for
+// nothing, however often it is told.
+func TestOthersJobsTwice(t *testing.T) {
+	s := newHookSite(t, life.JobHookSettings{Reconcile: true})
+	s.job(1, fleet.JobFinished)
+	s.job(1, fleet.JobFinished)
+	if until := s.sleep.Sub(s.now); until != time.Hour || s.saved != nil {
+		t.Errorf("it sleeps for %s, kept %+v", until, s.saved)
+	}
+}
