@@ -51,6 +51,7 @@ type JobHook struct {
 
 	expireAt time.Time
 	saveAt   time.Time // zero: nothing to be kept has changed
+	savedAt  time.Time // last
 	round    round
 	ending   bool
 	looked   bool // once more, while ending
@@ -65,7 +66,7 @@ const (
 	// hookRefused is how long something is left alone that was refused for good:
 	// somebody must mend it first.
 	hookRefused = 2 * time.Minute
-	// hookSaves gathers what is to be kept.
+	// hookSaves is the least pause between two times that it is kept.
 	hookSaves = 5 * time.Second
 	// hookSavesAgain is the pause after it could not be written.
 	hookSavesAgain = time.Minute
@@ -172,9 +173,11 @@ func (s *JobHook) openWindow() {
 	}
 }
 
+// keepSoon has what is known written down: at once after a pause, for a process that is
+// killed right after its first event has told nobody of the project.
 func (s *JobHook) keepSoon() {
 	if s.saveAt.IsZero() {
-		s.saveAt = s.now.Add(hookSaves)
+		s.saveAt = later(s.now, s.savedAt.Add(hookSaves))
 	}
 }
 
@@ -270,7 +273,7 @@ func (s *JobHook) got(r Result) {
 		s.places.asked[s.round.project()] = s.now
 		s.goTo(hookRest)
 	case hookSave:
-		s.saveAt = time.Time{}
+		s.saveAt, s.savedAt = time.Time{}, s.now
 		s.goTo(hookRest)
 	}
 }

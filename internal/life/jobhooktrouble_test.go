@@ -72,3 +72,33 @@ func TestOthersJobsTwice(t *testing.T) {
 		t.Errorf("it sleeps for %s, kept %+v", until, s.saved)
 	}
 }
+
+// TestKilledRightAfterAnEvent: the project is known to the next process, which finds by
+// GitLab's list what the killed one was told.
+func TestKilledRightAfterAnEvent(t *testing.T) {
+	set := life.JobHookSettings{Group: "ci", Slots: 6, Reconcile: true}
+	s := newHookSite(t, set)
+	s.job(1, fleet.JobPending)
+	s.listed[2] = fleet.JobList{Whole: true, Jobs: []fleet.Job{{ID: 1, Project: 2, State: fleet.JobPending}}}
+	s.start(set) // within the window
+	s.pass(10 * time.Second)
+	s.wantSets(1)
+}
+
+// TestSavesAreFew: under a stream of events from ever new projects there is one in five
+// seconds.
+func TestSavesAreFew(t *testing.T) {
+	s := newHookSite(t, life.JobHookSettings{})
+	saves := 0
+	for id := range int64(1000) {
+		s.saved = nil
+		s.tell(life.JobEvent{Job: fleet.Job{ID: id + 1, Project: id + 1, State: fleet.JobPending}})
+		s.pass(20 * time.Millisecond)
+		if s.saved != nil {
+			saves++
+		}
+	}
+	if saves < 4 || saves > 6 {
+		t.Errorf("it was written down %d times in 20 s", saves)
+	}
+}
