@@ -28,6 +28,7 @@ type sighting struct {
 	at             time.Time
 	inService, max int
 	desired        int // after it
+	need           int // slots, as it was decided on
 }
 
 const (
@@ -70,7 +71,7 @@ func (a *ahead) hear(j fleet.Job, now time.Time) {
 func (a *ahead) later(now time.Time) {
 	switch {
 	case a.forecast == nil || !a.forecast.Watching():
-		a.at = time.Time{}
+		a.at, a.expected = time.Time{}, 0
 	case a.at.IsZero():
 		a.at = now.Add(aheadEvery)
 	}
@@ -154,9 +155,10 @@ func (s *JobHook) foresee() {
 	s.ahead.at = time.Time{}
 	s.ahead.later(s.now)
 	d := s.demand()
-	need := d.Pending + d.Running + d.Ahead
 	stale := s.now.Sub(s.ahead.seen.at) >= hookAgain
-	if d.Ahead > 0 && (stale || need > s.ahead.seen.desired*s.set.Slots) && (s.lookAt.IsZero() || s.now.Before(s.lookAt)) {
+	// What the maximum forbade then it forbids now.
+	had := max(s.ahead.seen.desired*s.set.Slots, s.ahead.seen.need)
+	if d.Ahead > 0 && (stale || d.Pending+d.Running+d.Ahead > had) && (s.lookAt.IsZero() || s.now.Before(s.lookAt)) {
 		s.lookAt = s.now
 	}
 }

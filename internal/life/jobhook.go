@@ -317,6 +317,7 @@ func (s *JobHook) gotGroup(g fleet.Group) {
 	s.ahead.sees(g, s.now)
 	d := s.demand()
 	s.raise = d.Raise(g, s.set.Slots)
+	s.ahead.seen.need = d.Pending + d.Running + d.Ahead
 	s.ahead.decides(d, g, s.set.Slots, &s.raise)
 	if s.raise.Needed {
 		s.onTo(hookRaise)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/life"
+	"github.com/shoal-ci/shoal/internal/scaling"
 )
 
 // TestClockSetBack: what was kept is believed by a process whose clock is behind the
@@ -100,5 +101,22 @@ func TestSavesAreFew(t *testing.T) {
 	}
 	if saves < 4 || saves > 6 {
 		t.Errorf("it was written down %d times in 20 s", saves)
+	}
+}
+
+// TestForesightIsQuietAtTheMaximum: what cannot be raised is no reason to look more
+// often.
+func TestForesightIsQuietAtTheMaximum(t *testing.T) {
+	s := schooledSite(t, life.JobHookSettings{Forecast: scaling.UsualForecast()})
+	s.group.Max, s.looks = 2, nil
+	s.group.Desired, s.group.Instances = 2, instances(2, 2)
+	p := staged{s, 99}
+	for id := range int64(12) { // they take all places
+		s.tell(life.JobEvent{Job: fleet.Job{ID: 50000 + id, Project: 2, State: fleet.JobRunning}})
+	}
+	p.begins()
+	p.pass(4 * time.Minute)
+	if n := len(s.looks); n > 14 {
+		t.Errorf("%d looks in four minutes", n)
 	}
 }
