@@ -70,7 +70,8 @@ func (a *ahead) hear(j fleet.Job, now time.Time) {
 // later plans the next question.
 func (a *ahead) later(now time.Time) {
 	switch {
-	case a.forecast == nil || !a.forecast.Watching():
+	case a.forecast == nil:
+	case !a.forecast.Watching() && !a.forecast.Judging():
 		a.at, a.expected = time.Time{}, 0
 	case a.at.IsZero():
 		a.at = now.Add(aheadEvery)

@@ -120,3 +120,27 @@ func TestForesightIsQuietAtTheMaximum(t *testing.T) {
 		t.Errorf("%d looks in four minutes", n)
 	}
 }
+
+// TestNothingIsExpectedAnyMore once the stages are skipped, and the waste is known
+// within the time that it is one.
+func TestNothingIsExpectedAnyMore(t *testing.T) {
+	s := schooledSite(t, life.JobHookSettings{Forecast: scaling.UsualForecast()})
+	p := staged{s, 99}
+	p.begins()
+	p.pass(4 * time.Minute)
+	if s.m.Expected() == 0 {
+		t.Fatal("nothing was expected")
+	}
+	p.tells(0, "build", fleet.JobFinished, false)
+	p.tests(fleet.JobCreated, true)
+	p.pass(10 * time.Minute)
+	if n := s.m.Expected(); n != 0 {
+		t.Errorf("%d slots are expected to be needed by nothing", n)
+	}
+	if _, wastes := s.m.Judged(); wastes != 1 {
+		t.Errorf("judged %d wastes", wastes)
+	}
+	if until := s.sleep.Sub(s.now); until < time.Minute {
+		t.Errorf("it goes on asking itself: sleeps for %s", until)
+	}
+}

@@ -122,6 +122,10 @@ func (f *Forecast) Launched(took time.Duration) { f.launches.add(took) }
 // time passes.
 func (f *Forecast) Watching() bool { return f.set.Most > 0 && f.upcoming > 0 }
 
+// Judging tells whether what was said is still to be judged, or a judgement to be taken:
+// Ahead has to be asked for that, too.
+func (f *Forecast) Judging() bool { return len(f.bets)+len(f.judgements) > 0 }
+
 // Room is what there is of jobs and of the group.
 type Room struct {
 	Jobs      int // that wait or run, also those that no pipeline is known of
