@@ -144,3 +144,18 @@ func TestNothingIsExpectedAnyMore(t *testing.T) {
 		t.Errorf("it goes on asking itself: sleeps for %s", until)
 	}
 }
+
+// TestBelievedInProjectsAreAsked, though a thousand others were heard of since.
+func TestBelievedInProjectsAreAsked(t *testing.T) {
+	s := newHookSite(t, life.JobHookSettings{Reconcile: true})
+	s.tell(life.JobEvent{Job: fleet.Job{ID: 1, Project: 1, State: fleet.JobPending}}) // its end is lost
+	for p := range int64(1500) {
+		s.tell(life.JobEvent{Job: fleet.Job{ID: p + 2, Project: p + 2, State: fleet.JobCreated}})
+		s.listed[p+2] = fleet.JobList{Whole: true}
+	}
+	s.listed[1] = fleet.JobList{Whole: true}
+	s.pass(30 * time.Minute)
+	if s.m.Pending() != 0 {
+		t.Error("the job that has ended is still believed in")
+	}
+}

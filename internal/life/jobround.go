@@ -56,7 +56,12 @@ func (p *projects) drop(id int64) {
 // others, and of these who was not asked for the longest; so that neither many projects
 // nor a sick one keep any from it.
 func (p *projects) turn(believed map[int64]bool) []int64 {
-	ids := slices.Collect(maps.Keys(p.seen))
+	all := maps.Clone(believed) // of some others have made the project go, but not its jobs
+	for id := range p.seen {
+		all[id] = believed[id]
+	}
+	maps.DeleteFunc(p.asked, func(id int64, _ time.Time) bool { _, ok := all[id]; return !ok })
+	ids := slices.Collect(maps.Keys(all))
 	slices.SortFunc(ids, func(a, b int64) int {
 		if believed[a] != believed[b] {
 			return map[bool]int{true: -1, false: 1}[believed[a]]
