@@ -23,7 +23,8 @@ type hookSite struct {
 
 	sets   []int // desired, as set
 	looks  []time.Time
-	lists  []int64 // projects that were asked for
+	lists  []int64 // projects that were asked for, and are to be answered
+	asked  int     // how often
 	saved  *life.Backlog
 	said   []string
 	faults []*fleet.Failure // of the next looks and raises
@@ -90,6 +91,7 @@ func (s *hookSite) carryOut(a life.Action) life.Event {
 		s.saved = &a.Backlog
 	case life.ListJobs:
 		s.lists = append(s.lists, a.Project)
+		s.asked++
 	default:
 		s.t.Fatalf("it wants %T", a)
 	}

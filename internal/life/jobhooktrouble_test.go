@@ -159,3 +159,26 @@ func TestBelievedInProjectsAreAsked(t *testing.T) {
 		t.Error("the job that has ended is still believed in")
 	}
 }
+
+// TestLossesWithoutEnd do not make reconciliations faster for ever: a project that the
+// token may not see loses an event every half minute.
+func TestLossesWithoutEnd(t *testing.T) {
+	s := newHookSite(t, life.JobHookSettings{Reconcile: true})
+	for range 120 {
+		s.tell(life.EventsLost{Project: 7})
+		s.pass(30 * time.Second)
+	}
+	if s.asked < 12 || s.asked > 24 {
+		t.Errorf("project 7 was asked for %d times in an hour", s.asked)
+	}
+	s.pass(time.Hour)
+	began := s.now
+	s.tell(life.EventsLost{Project: 8})
+	for len(s.lists) == 0 {
+		s.now = later(s.now, s.sleep)
+		s.tell(life.Woke{})
+	}
+	if took := s.now.Sub(began); took > 15*time.Second {
+		t.Errorf("after a quiet hour it asked after %s", took)
+	}
+}

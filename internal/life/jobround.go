@@ -117,6 +117,9 @@ type round struct {
 	left  []int64   // projects that are still to be asked for; the first one is under way if asked is set
 	asked time.Time
 	found int // jobs that had been lost, or had ended unheard
+	// hurried is how many in a row came soon, for lost events; hurry: the next one does.
+	hurried int
+	hurry   bool
 	// fails is how many lists in a row came to nothing in this round, failed how many
 	// rounds: what was to be found out by them still is.
 	fails, failed int
@@ -130,7 +133,8 @@ const (
 	// roundStart spreads the first one after a restart.
 	roundStart = 2 * time.Second
 	// roundSoon is how soon after lost events, and roundLeast how long after the
-	// round before.
+	// round before: twice as long with each that follows another, up to the usual pace,
+	// for some lose events without end, such as a project that the token may not see.
 	roundSoon  = 5 * time.Second
 	roundLeast = 30 * time.Second
 	// roundMost bounds the projects of one round: at a request and more for each.
@@ -188,9 +192,10 @@ func (s *JobHook) lost(e EventsLost) {
 	if !s.set.Reconcile {
 		return
 	}
-	soon := later(s.now.Add(roundSoon+s.backoff.draw(roundSoon)), s.round.last.Add(roundLeast))
+	least := min(roundLeast<<min(s.round.hurried, 10), roundEvery)
+	soon := later(s.now.Add(roundSoon+s.backoff.draw(roundSoon)), s.round.last.Add(least))
 	if len(s.round.left) == 0 && (s.round.at.IsZero() || soon.Before(s.round.at)) {
-		s.round.at = soon
+		s.round.at, s.round.hurry = soon, true
 	}
 }
 
@@ -209,7 +214,11 @@ func (s *JobHook) startRound() bool {
 		return false
 	}
 	s.places.forget(s.now)
-	s.round = round{last: s.now, failed: s.round.failed}
+	hurried := 0
+	if s.round.hurry {
+		hurried = s.round.hurried + 1
+	}
+	s.round = round{last: s.now, failed: s.round.failed, hurried: hurried}
 	believed := map[int64]bool{}
 	for _, j := range s.jobs.all() {
 		believed[j.Project] = true
@@ -260,7 +269,7 @@ func (s *JobHook) nextProject() {
 			fleet.Reason(fmt.Sprintf("%d jobs were not as the events had told", s.round.found)),
 			fleet.Reason(fmt.Sprintf("%d pending, %d running", s.jobs.pending, s.jobs.running)))
 	}
-	s.round = round{last: s.round.last, news: s.round.news, failed: s.round.failed}
+	s.round = round{last: s.round.last, news: s.round.news, failed: s.round.failed, hurried: s.round.hurried}
 	s.schedule()
 }
 
