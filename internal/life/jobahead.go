@@ -105,7 +105,7 @@ func (a *ahead) sees(g fleet.Group, now time.Time) {
 	if a.forecast == nil {
 		return
 	}
-	soon := now.Sub(a.seen.at) <= hookAgain+hookAgain/2
+	soon := now.Sub(a.seen.at) <= hookNear
 	a.seen = sighting{at: now, max: g.Max, desired: g.Desired}
 	was := a.coming
 	a.coming = map[string]time.Time{}

@@ -63,6 +63,9 @@ const (
 	hookWindow = 500 * time.Millisecond
 	// hookAgain is how often the group is looked at while a job waits.
 	hookAgain = 20 * time.Second
+	// hookNear is how close two looks lie that tell what was so between them: in an
+	// outage they do not.
+	hookNear = hookAgain + hookAgain/2
 	// hookRefused is how long something is left alone that was refused for good:
 	// somebody must mend it first.
 	hookRefused = 2 * time.Minute
@@ -356,7 +359,7 @@ func (s *JobHook) putAside(g fleet.Group) {
 		return
 	}
 	s.idleAt = s.now
-	if last.IsZero() {
+	if last.IsZero() || s.now.Sub(last) > hookNear {
 		return
 	}
 	n := 0

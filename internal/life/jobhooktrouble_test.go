@@ -182,3 +182,22 @@ func TestLossesWithoutEnd(t *testing.T) {
 		t.Errorf("after a quiet hour it asked after %s", took)
 	}
 }
+
+// TestNotAsideForAnOutage: while AWS does not answer nobody knows that instances have
+// nothing to do.
+func TestNotAsideForAnOutage(t *testing.T) {
+	s := newHookSite(t, life.JobHookSettings{})
+	s.group.Desired, s.group.Max, s.group.Instances = 1, 1, instances(1, 0)
+	for id := range int64(60) {
+		s.job(id+1, fleet.JobPending)
+	}
+	s.pass(time.Second)
+	for range 40 {
+		s.faults = append(s.faults, &fleet.Failure{Op: "look"})
+	}
+	s.pass(10 * time.Minute)
+	s.faults = nil
+	s.group.Max = 50
+	s.pass(time.Minute)
+	s.wantSets(10)
+}
