@@ -21,16 +21,17 @@ type hookSite struct {
 	sleep time.Time // until then
 	exit  *life.Exit
 
-	sets   []int // desired, as set
-	looks  []time.Time
-	lists  []int64 // projects that were asked for, and are to be answered
-	asked  int     // how often
-	saved  *life.Backlog
-	said   []string
-	faults []*fleet.Failure // of the next looks and raises
-	listed map[int64]fleet.JobList
-	deaf   *fleet.Failure // GitLab's answer to every list
-	took   time.Duration  // by each request to AWS
+	sets    []int // desired, as set
+	looks   []time.Time
+	lists   []int64 // projects that were asked for, and are to be answered
+	asked   int     // how often
+	saved   *life.Backlog
+	said    []string
+	faults  []*fleet.Failure // of the next looks and raises
+	listed  map[int64]fleet.JobList
+	deaf    *fleet.Failure           // GitLab's answer to every list
+	failing map[int64]*fleet.Failure // and to some projects'
+	took    time.Duration            // by each request to AWS
 }
 
 func newHookSite(t *testing.T, set life.JobHookSettings) *hookSite {
@@ -115,7 +116,7 @@ func (s *hookSite) pass(d time.Duration) {
 			p := s.lists[0]
 			s.lists = s.lists[1:]
 			s.now = s.now.Add(time.Second)
-			s.tell(life.JobsListed{Project: p, List: s.listed[p], Failure: s.deaf})
+			s.tell(s.answer(p))
 			continue
 		}
 		if s.exit != nil || s.sleep.After(until) {
@@ -125,6 +126,15 @@ func (s *hookSite) pass(d time.Duration) {
 		s.now = later(s.now, s.sleep)
 		s.tell(life.Woke{})
 	}
+}
+
+// answer is GitLab's to the question for a project's jobs.
+func (s *hookSite) answer(project int64) life.JobsListed {
+	e := life.JobsListed{Project: project, List: s.listed[project], Failure: s.deaf}
+	if f := s.failing[project]; f != nil {
+		e.Failure = f
+	}
+	return e
 }
 
 func (s *hookSite) job(id int64, state fleet.JobState) {

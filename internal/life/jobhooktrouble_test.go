@@ -201,3 +201,48 @@ func TestNotAsideForAnOutage(t *testing.T) {
 	s.pass(time.Minute)
 	s.wantSets(10)
 }
+
+// TestProjectIsDeleted: its jobs are believed in no longer than until the next round,
+// where the token sees other projects and has seen this one; never for another reason.
+func TestProjectIsDeleted(t *testing.T) {
+	missing, denied, away := &fleet.Failure{Kind: fleet.NotFound, Op: "list"}, &fleet.Failure{Kind: fleet.Denied, Op: "list"}, &fleet.Failure{Op: "list"}
+	for name, c := range map[string]struct {
+		seen    bool // before
+		restart bool
+		one     *fleet.Failure // what becomes of its list
+		other   *fleet.Failure // and of another project's
+		want    int
+	}{
+		"deleted":                        {seen: true, one: missing, want: 0},
+		"deleted, and a restart":         {seen: true, restart: true, one: missing, want: 0},
+		"the token has never seen it":    {one: missing, want: 3},
+		"the token sees nothing":         {seen: true, one: missing, other: missing, want: 3},
+		"GitLab is away":                 {seen: true, one: missing, other: away, want: 3},
+		"the token may not see it":       {seen: true, one: denied, want: 3},
+		"GitLab is away for this alone":  {seen: true, one: away, want: 3},
+		"a restart, and GitLab is there": {seen: true, restart: true, want: 3},
+	} {
+		set := life.JobHookSettings{Group: "ci", Slots: 6, Reconcile: true}
+		s := newHookSite(t, set)
+		s.listed[1] = fleet.JobList{Whole: true}
+		for id := range int64(3) {
+			j := fleet.Job{ID: id + 1, Project: 1, State: fleet.JobPending}
+			s.tell(life.JobEvent{Job: j})
+			s.listed[1] = fleet.JobList{Whole: true, Jobs: append(s.listed[1].Jobs, j)}
+		}
+		s.tell(life.JobEvent{Job: fleet.Job{ID: 9, Project: 2, State: fleet.JobRunning}})
+		s.listed[2] = fleet.JobList{Whole: true, Jobs: []fleet.Job{{ID: 9, Project: 2, State: fleet.JobRunning}}}
+		if !c.seen {
+			s.failing = map[int64]*fleet.Failure{1: missing}
+		}
+		s.pass(6 * time.Minute)
+		s.failing = map[int64]*fleet.Failure{1: c.one, 2: c.other}
+		if c.restart {
+			s.start(set)
+		}
+		s.pass(6 * time.Minute)
+		if got := s.m.Pending(); got != c.want {
+			t.Errorf("%s: %d pending, want %d\n%s", name, got, c.want, strings.Join(s.said, "\n"))
+		}
+	}
+}

@@ -18,14 +18,18 @@ type Backlog struct {
 
 // SeenProject is a project whose jobs were heard of.
 type SeenProject struct {
-	ID int64     `json:"id"`
-	At time.Time `json:"at"` // last
+	ID     int64     `json:"id"`
+	At     time.Time `json:"at"`               // last
+	Listed bool      `json:"listed,omitempty"` // GitLab has told its jobs
 }
 
 // projects are those that a reconciliation asks for.
 type projects struct {
 	seen  map[int64]time.Time
 	asked map[int64]time.Time // those that were
+	// listed are those that were seen with the token: of these alone a 404 says that they
+	// are gone, and not that the token may not see them.
+	listed map[int64]bool
 }
 
 const (
@@ -34,7 +38,9 @@ const (
 	projectsKept = 24 * time.Hour
 )
 
-func newProjects() projects { return projects{map[int64]time.Time{}, map[int64]time.Time{}} }
+func newProjects() projects {
+	return projects{map[int64]time.Time{}, map[int64]time.Time{}, map[int64]bool{}}
+}
 
 // note tells whether the project is a new one. The one that was not heard of for
 // the longest makes room.
@@ -50,6 +56,7 @@ func (p *projects) note(id int64, now time.Time) bool {
 func (p *projects) drop(id int64) {
 	delete(p.seen, id)
 	delete(p.asked, id)
+	delete(p.listed, id)
 }
 
 // turn is whose turn it is to be asked for: those whose jobs are believed in before the
@@ -84,7 +91,7 @@ func (p *projects) oldest() (id int64) {
 func (p *projects) list() []SeenProject {
 	list := make([]SeenProject, 0, len(p.seen))
 	for id, at := range p.seen {
-		list = append(list, SeenProject{id, at.UTC()})
+		list = append(list, SeenProject{id, at.UTC(), p.listed[id]})
 	}
 	slices.SortFunc(list, func(a, b SeenProject) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.ID, b.ID)) })
 	return list
@@ -97,6 +104,9 @@ func (p *projects) resume(list []SeenProject, now time.Time) {
 		}
 		if now.Sub(s.At) < projectsKept && len(p.seen) < projectsMost {
 			p.seen[s.ID] = s.At
+			if s.Listed {
+				p.listed[s.ID] = true
+			}
 		}
 	}
 }
@@ -116,7 +126,11 @@ type round struct {
 	news  bool      // something was heard since the last one began
 	left  []int64   // projects that are still to be asked for; the first one is under way if asked is set
 	asked time.Time
-	found int // jobs that had been lost, or had ended unheard
+	found int  // jobs that had been lost, or had ended unheard
+	told  bool // a list came
+	// gone are the projects that GitLab had told of and does not know any more, and when
+	// it was asked.
+	gone map[int64]time.Time
 	// hurried is how many in a row came soon, for lost events; hurry: the next one does.
 	hurried int
 	hurry   bool
@@ -237,16 +251,16 @@ func (s *JobHook) listed(e JobsListed) {
 		s.roundFailed(e.Failure)
 		return
 	}
-	s.round.fails, s.round.failed = 0, 0
+	s.round.fails, s.round.failed, s.round.told = 0, 0, true
+	if _, ok := s.places.seen[e.Project]; ok {
+		s.places.listed[e.Project] = true
+	}
 	before := s.jobs.pending + s.jobs.running
 	waits, ended := s.jobs.listed(e.Project, e.List, asked, s.now)
 	for _, j := range e.List.Jobs {
 		s.ahead.hear(j, s.now)
 	}
-	for _, j := range ended {
-		j.Aside = true // nobody knows how long it took
-		s.ahead.hear(j, s.now)
-	}
+	s.ended(ended)
 	s.round.found += len(ended) + max(0, s.jobs.pending+s.jobs.running+len(ended)-before)
 	if waits {
 		s.openWindow()
@@ -255,12 +269,36 @@ func (s *JobHook) listed(e JobsListed) {
 	s.nextProject()
 }
 
+// ended takes in that jobs have ended of which nobody has told.
+func (s *JobHook) ended(jobs []fleet.Job) {
+	for _, j := range jobs {
+		j.Aside = true // nobody knows how long it took
+		s.ahead.hear(j, s.now)
+	}
+}
+
+// forgetGone drops the jobs of projects that were deleted: with a token that still sees
+// others, a 404 for one that it has seen is none of the token's.
+func (s *JobHook) forgetGone() {
+	if !s.round.told {
+		return
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.round.gone)) {
+		_, ended := s.jobs.listed(id, fleet.JobList{Whole: true}, s.round.gone[id], s.now)
+		s.ended(ended)
+		s.places.drop(id)
+		s.keepSoon()
+		s.say(Warn, fmt.Sprintf("forget %d jobs of group %q", len(ended), s.set.Group), fleet.Reason(fmt.Sprintf("GitLab does not know project %d any more", id)))
+	}
+}
+
 func (s *JobHook) nextProject() {
 	s.round.asked = time.Time{}
 	s.round.left = s.round.left[1:]
 	if len(s.round.left) > 0 {
 		return
 	}
+	s.forgetGone()
 	if s.round.fails > 0 {
 		s.round.failed++
 	}
@@ -281,6 +319,12 @@ func (s *JobHook) roundFailed(f *fleet.Failure) {
 		level = Error
 	}
 	s.fails(level, fmt.Sprintf("go on without GitLab's list of jobs in project %d", s.round.project()), f)
+	if f.Kind == fleet.NotFound && s.places.listed[s.round.project()] {
+		if s.round.gone == nil {
+			s.round.gone = map[int64]time.Time{}
+		}
+		s.round.gone[s.round.project()] = s.round.asked
+	}
 	if f.Kind != fleet.NotFound && f.Kind != fleet.Denied {
 		s.round.fails++
 		s.round.news = true
