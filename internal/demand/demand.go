@@ -239,7 +239,7 @@ func (s *Service) list(g *Group, project int64) {
 	ctx, cancel := context.WithTimeout(s.listing, listTimeout)
 	defer cancel()
 	e := life.JobsListed{Project: project}
-	token, err := s.Token(ctx)
+	token, err := s.token(ctx)
 	if err == nil {
 		e.List, err = s.GitLab.Jobs(ctx, token, project)
 	}
@@ -247,6 +247,18 @@ func (s *Service) list(g *Group, project int64) {
 	e.Failure = fleet.AsFailure(fmt.Sprintf("list jobs of project %d", project), err)
 	s.metrics.reconciled(g.Name, err)
 	g.tell(e)
+}
+
+// token is what GitLab is asked with. That its secret is gone, or refused, is none of
+// what GitLab says of a project.
+func (s *Service) token(ctx context.Context) (fleet.Token, error) {
+	t, err := s.Token(ctx)
+	if f := fleet.AsFailure("read webhook.token", err); f != nil && (f.Kind == fleet.NotFound || f.Kind == fleet.Denied) {
+		bad := *f
+		bad.Kind = fleet.BadToken
+		return t, &bad
+	}
+	return t, err
 }
 
 // share returns those of a list's jobs that are g's, and hands the others to theirs:

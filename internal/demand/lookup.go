@@ -199,7 +199,7 @@ func (l *lookups) lookUp(ctx context.Context, d definition, id int64) finding {
 func (l *lookups) read(ctx context.Context, project, id int64) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	token, err := l.service.Token(ctx)
+	token, err := l.service.token(ctx)
 	if err != nil {
 		return nil, err
 	}
