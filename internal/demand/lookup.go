@@ -24,6 +24,7 @@ type lookups struct {
 	recent  *list.List                 // of *finding, the last used at the back
 	waiting map[definition][]fleet.Job // events, in order, until the answer comes
 	held    int                        // of them all
+	calm    time.Time                  // GitLab wants to be left alone until then
 }
 
 // definition is a job as .gitlab-ci.yml has it.
@@ -54,6 +55,8 @@ const (
 	lookupTries   = 3
 	lookupPause   = time.Second
 	lookupTimeout = 10 * time.Second
+	// lookupCalm bounds for how long GitLab is left alone where it wants that.
+	lookupCalm = 5 * time.Minute
 )
 
 func newLookups(s *Service) *lookups {
@@ -181,18 +184,47 @@ func (l *lookups) correct(j fleet.Job) {
 
 func (l *lookups) lookUp(ctx context.Context, d definition, id int64) finding {
 	for try := 1; ; try++ {
+		l.keepCalm(ctx)
 		tags, err := l.read(ctx, d.project, id)
 		l.service.metrics.lookedUp(err)
 		if err == nil {
 			return finding{of: d, by: id, tags: tags, until: time.Now().Add(lookupKept)}
 		}
 		failure := fleet.AsFailure(fmt.Sprintf("look at job %d of project %d", id, d.project), err)
+		if failure.RetryAfter > 0 {
+			l.calmFor(failure)
+		}
 		if failure.Final() || try == lookupTries || !pause(ctx, time.Duration(try)*lookupPause) {
-			if l.service.lost.now() {
-				l.service.Log.Warn("cannot tell whose jobs these are, asking again with the next", "verb", "webhook", "error", failure.Error())
-			}
+			l.trouble("cannot tell whose jobs these are, asking again with the next", failure)
 			return finding{of: d, lost: true, until: time.Now().Add(lookupLost)}
 		}
+	}
+}
+
+// keepCalm waits for as long as GitLab wants to be left alone.
+func (l *lookups) keepCalm(ctx context.Context) {
+	l.mu.Lock()
+	d := time.Until(l.calm)
+	l.mu.Unlock()
+	if d > 0 {
+		pause(ctx, d)
+	}
+}
+
+// calmFor has all of them wait: the next would be told the same.
+func (l *lookups) calmFor(f *fleet.Failure) {
+	d := min(f.RetryAfter, lookupCalm)
+	l.trouble(fmt.Sprintf("cannot tell whose jobs these are, asking again in %s", d.Round(time.Second)), f)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if until := time.Now().Add(d); until.After(l.calm) {
+		l.calm = until
+	}
+}
+
+func (l *lookups) trouble(what string, f *fleet.Failure) {
+	if l.service.lost.now() {
+		l.service.Log.Warn(what, "verb", "webhook", "error", f.Error())
 	}
 }
 

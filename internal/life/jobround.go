@@ -134,6 +134,7 @@ type round struct {
 	// hurried is how many in a row came soon, for lost events; hurry: the next one does.
 	hurried int
 	hurry   bool
+	calm    time.Time // GitLab wants to be left alone until then
 	// fails is how many lists in a row came to nothing in this round, failed how many
 	// rounds: what was to be found out by them still is.
 	fails, failed int
@@ -193,7 +194,7 @@ func (s *JobHook) schedule() {
 		if s.round.failed >= roundTries {
 			every = roundSlow
 		}
-		s.round.at = s.now.Add(every + s.backoff.draw(roundJitter))
+		s.round.at = later(s.now.Add(every+s.backoff.draw(roundJitter)), s.round.calm)
 	}
 }
 
@@ -209,7 +210,7 @@ func (s *JobHook) lost(e EventsLost) {
 	least := min(roundLeast<<min(s.round.hurried, 10), roundEvery)
 	soon := later(s.now.Add(roundSoon+s.backoff.draw(roundSoon)), s.round.last.Add(least))
 	if len(s.round.left) == 0 && (s.round.at.IsZero() || soon.Before(s.round.at)) {
-		s.round.at, s.round.hurry = soon, true
+		s.round.at, s.round.hurry = later(soon, s.round.calm), true
 	}
 }
 
@@ -232,7 +233,7 @@ func (s *JobHook) startRound() bool {
 	if s.round.hurry {
 		hurried = s.round.hurried + 1
 	}
-	s.round = round{last: s.now, failed: s.round.failed, hurried: hurried}
+	s.round = round{last: s.now, failed: s.round.failed, hurried: hurried, calm: s.round.calm}
 	believed := map[int64]bool{}
 	for _, j := range s.jobs.all() {
 		believed[j.Project] = true
@@ -307,7 +308,7 @@ func (s *JobHook) nextProject() {
 			fleet.Reason(fmt.Sprintf("%d jobs were not as the events had told", s.round.found)),
 			fleet.Reason(fmt.Sprintf("%d pending, %d running", s.jobs.pending, s.jobs.running)))
 	}
-	s.round = round{last: s.round.last, news: s.round.news, failed: s.round.failed, hurried: s.round.hurried}
+	s.round = round{last: s.round.last, news: s.round.news, failed: s.round.failed, hurried: s.round.hurried, calm: s.round.calm}
 	s.schedule()
 }
 
@@ -329,6 +330,7 @@ func (s *JobHook) roundFailed(f *fleet.Failure) {
 		s.round.fails++
 		s.round.news = true
 	}
+	s.round.calm = later(s.round.calm, s.now.Add(min(f.RetryAfter, retryAfterMost)))
 	if s.round.fails >= failsMost || f.Kind == fleet.BadToken || f.Kind == fleet.Throttled {
 		s.round.left = s.round.left[:1]
 	}
