@@ -28,8 +28,9 @@ type Store interface {
 // Folder is a Store of one file for each group.
 type Folder struct{ Dir string }
 
-// maxKept bounds what is read: 5,000 jobs with the longest names have 4 MB.
-const maxKept = 8 << 20
+// maxKept bounds what is read: 5,000 jobs with the longest names have 4 MB, and 16 where
+// each of their characters takes six in JSON.
+const maxKept = 24 << 20
 
 func (f Folder) path(group string) string {
 	return filepath.Join(f.Dir, "jobs-"+url.PathEscape(group)+".json")

@@ -3,8 +3,11 @@ package demand
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/life"
 )
 
@@ -34,5 +37,22 @@ func TestFolderReplaces(t *testing.T) {
 	}
 	if b, err := f.Load(t.Context(), "ci"); err != nil || len(b.Projects) != 1 || b.Projects[0].ID != 2 {
 		t.Errorf("kept: %+v, %v", b, err)
+	}
+}
+
+// TestWhateverNamesJobsHave all that the machine keeps can be read again.
+func TestWhateverNamesJobsHave(t *testing.T) {
+	f := Folder{Dir: t.TempDir()}
+	var b life.Backlog
+	for id := range int64(5000) {
+		name := strings.Repeat("<", longestName)
+		b.Jobs = append(b.Jobs, life.KeptJob{ID: 1 << 52, Project: id, Pipeline: 1 << 52, Stage: name, Name: name, State: fleet.JobPending, Heard: time.Now()})
+	}
+	if err := f.Save(t.Context(), "ci", b); err != nil {
+		t.Fatal(err)
+	}
+	got, err := f.Load(t.Context(), "ci")
+	if err != nil || got == nil || len(got.Jobs) != 5000 {
+		t.Errorf("%v", err)
 	}
 }
