@@ -59,11 +59,14 @@ func say(w http.ResponseWriter, code int, text string) {
 }
 
 func (s *Service) readyz(w http.ResponseWriter, _ *http.Request) {
-	if !s.ready.Load() {
+	switch {
+	case !s.ready.Load():
 		say(w, http.StatusServiceUnavailable, "not ready")
-		return
+	case s.keys.empty():
+		say(w, http.StatusServiceUnavailable, "not ready: no secret is left")
+	default:
+		say(w, http.StatusOK, "ready")
 	}
-	say(w, http.StatusOK, "ready")
 }
 
 // answer takes one request in. What it takes in is routed before the answer, which

@@ -417,3 +417,23 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestNotReadyWithoutASecret: whoever watches learns that every event is refused, and
+// that there is a secret again.
+func TestNotReadyWithoutASecret(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, scene{})
+		defer s.end()
+		for _, c := range []struct {
+			secrets []fleet.Token
+			want    int
+		}{{[]fleet.Token{fleet.NewToken(secret)}, 200}, {nil, 503}, {[]fleet.Token{{}}, 503}, {[]fleet.Token{fleet.NewToken(secret)}, 200}} {
+			s.service.SetSecrets(c.secrets)
+			w := httptest.NewRecorder()
+			s.handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", http.NoBody))
+			if w.Code != c.want {
+				t.Errorf("%d secrets: %d %s", len(c.secrets), w.Code, w.Body)
+			}
+		}
+	})
+}
