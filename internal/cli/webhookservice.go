@@ -164,8 +164,12 @@ func (p *pulse) beat(id int) {
 	}
 }
 
+// tokenAgain is how soon a token is read again that could not be.
+const tokenAgain = 30 * time.Second
+
 // cachedToken resolves a reference now and then: with each request it would cost
-// another one.
+// another one. One that cannot be read for a while stays: that AWS does not answer is no
+// reason to leave GitLab unasked.
 type cachedToken struct {
 	secrets reap.Secrets
 	ref     string
@@ -182,8 +186,14 @@ func (c *cachedToken) get(ctx context.Context) (fleet.Token, error) {
 		return c.token, nil
 	}
 	t, err := c.secrets.Resolve(ctx, c.ref)
-	if err == nil {
+	switch {
+	case err == nil:
 		c.token, c.until = t, time.Now().Add(secretsEvery)
+	case !c.token.IsZero() && !fleet.AsFailure("read webhook.token", err).Final():
+		c.until = time.Now().Add(tokenAgain)
+		return c.token, nil
+	default:
+		c.token = fleet.Token{} // it was taken away
 	}
 	return t, err
 }
