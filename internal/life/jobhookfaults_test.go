@@ -22,7 +22,8 @@ type faultyHook struct {
 	mail []letter
 
 	loss, twice, kill, fail float64
-	most                    int // jobs that waited and ran at the same time
+	deaf                    float64 // GitLab's lists fail, and those that come are late
+	most                    int     // jobs that waited and ran at the same time
 	worst                   time.Duration
 	kills                   int
 }
@@ -34,8 +35,8 @@ type trueJob struct {
 
 // letter is an event on its way.
 type letter struct {
-	at  time.Time
-	job fleet.Job
+	at    time.Time
+	event life.Event
 }
 
 func (f *faultyHook) chance(p float64) bool { return f.r.Float64() < p }
@@ -46,7 +47,7 @@ func (f *faultyHook) reach(n int, state fleet.JobState) {
 	j.State, j.at = state, f.now
 	for range 2 {
 		if !f.chance(f.loss) {
-			f.mail = append(f.mail, letter{f.now.Add(time.Duration(f.r.IntN(5000)) * time.Millisecond), j.Job})
+			f.mail = append(f.mail, letter{f.now.Add(time.Duration(f.r.IntN(5000)) * time.Millisecond), life.JobEvent{Job: j.Job}})
 		}
 		if !f.chance(f.twice) {
 			return
@@ -71,9 +72,9 @@ func (f *faultyHook) second(more bool) {
 	f.group.Instances = instances(f.group.Desired, f.group.Desired)
 	due := slices.IndexFunc(f.mail, func(l letter) bool { return !l.at.After(f.now) })
 	for ; due >= 0; due = slices.IndexFunc(f.mail, func(l letter) bool { return !l.at.After(f.now) }) {
-		j := f.mail[due].job
+		e := f.mail[due].event
 		f.mail = slices.Delete(f.mail, due, due+1)
-		f.live(life.JobEvent{Job: j})
+		f.live(e)
 	}
 	f.wake(f.now.Add(time.Second))
 }
@@ -102,7 +103,8 @@ func (f *faultyHook) move() (pending, running int) {
 	return pending, running
 }
 
-// wake lets time pass for the machine; GitLab answers at once, with the truth.
+// wake lets time pass for the machine; GitLab answers with the truth, at once where
+// nothing is wrong with it.
 func (f *faultyHook) wake(until time.Time) {
 	for {
 		for len(f.lists) > 0 {
@@ -114,7 +116,15 @@ func (f *faultyHook) wake(until time.Time) {
 					list.Jobs = append(list.Jobs, j.Job)
 				}
 			}
-			f.live(life.JobsListed{Project: project, List: list})
+			e := life.JobsListed{Project: project, List: list}
+			if f.deaf == 0 {
+				f.live(e)
+				continue
+			}
+			if f.chance(f.deaf) {
+				e = life.JobsListed{Project: project, Failure: &fleet.Failure{Op: "list jobs"}}
+			}
+			f.mail = append(f.mail, letter{f.now.Add(time.Duration(f.r.IntN(30000)) * time.Millisecond), e})
 		}
 		if f.chance(f.kill / 20) {
 			f.live(nil)
@@ -165,6 +175,19 @@ func (f *faultyHook) perform(a life.Action) life.Event {
 	return e
 }
 
+// settle tells the truth for two reconciliations: nothing else is believed then.
+func (f *faultyHook) settle(t *testing.T, name string) {
+	t.Helper()
+	f.loss, f.kill, f.fail, f.deaf = 0, 0, 0, 0
+	for range 720 {
+		f.second(false)
+	}
+	pending, running := f.move()
+	if f.m.Pending() != pending || f.m.Running() > running+3 {
+		t.Errorf("%s, seed %d: it believes in %d pending and %d running jobs, there are %d and %d", name, f.set.Seed, f.m.Pending(), f.m.Running(), pending, running)
+	}
+}
+
 // TestFaultSchedules: under all of that no job waits longer than a reconciliation,
 // and what comes twice raises nothing above what was ever needed at once.
 func TestFaultSchedules(t *testing.T) {
@@ -176,6 +199,8 @@ func TestFaultSchedules(t *testing.T) {
 		"killed":               {kill: 0.05},
 		"killed and AWS fails": {kill: 0.05, fail: 0.2, twice: 0.3},
 		"all of it":            {kill: 0.03, fail: 0.2, twice: 0.3, loss: 0.2},
+		"lost, GitLab fails":   {loss: 0.3, deaf: 0.3},
+		"all, GitLab fails":    {kill: 0.02, fail: 0.2, twice: 0.3, loss: 0.2, deaf: 0.3},
 	} {
 		for seed := range uint64(15) {
 			f := c
@@ -190,6 +215,8 @@ func TestFaultSchedules(t *testing.T) {
 			// A reconciliation every four to five minutes, and what fails once more.
 			bound := 30 * time.Second
 			switch {
+			case f.deaf > 0: // three rounds in which the one project failed
+				bound = 20 * time.Minute
 			case f.loss+f.kill > 0:
 				bound = 7 * time.Minute
 			case f.fail > 0: // half of the tries, with pauses of up to half a minute
@@ -203,6 +230,7 @@ func TestFaultSchedules(t *testing.T) {
 			if peak := slices.Max(append(f.sets, 0)); f.loss+f.kill == 0 && peak > (f.most+5)/6+1 {
 				t.Errorf("%s, seed %d: raised to %d where %d jobs were the most", name, seed, peak, f.most)
 			}
+			f.settle(t, name)
 		}
 	}
 }
