@@ -13,8 +13,7 @@ import (
 // hold thousands. What it holds is bounded whatever it is told.
 type jobBook struct {
 	byID             map[int64]*heardJob
-	coming           *list.List // of *heardJob that are created, the oldest first
-	live             *list.List // those that wait or run
+	live             *list.List // of *heardJob that wait or run, the oldest first
 	done             *list.List // finished ones: a late event must not bring them back
 	pending, running int
 	dropped          int // live ones that had to make room, since somebody asked
@@ -36,9 +35,6 @@ const (
 	// jobsMost bounds the jobs that are kept for one group: 20 MB at the most, and
 	// more than wait in any fleet that is seen to.
 	jobsMost = 20000
-	// jobsComingMost bounds those that are only announced: of pipelines that wait
-	// for somebody there may be any number.
-	jobsComingMost = 10000
 	// jobsDoneMost bounds the finished ones. GitLab's events are seconds late, not
 	// thousands of jobs.
 	jobsDoneMost = 10000
@@ -55,14 +51,15 @@ const (
 )
 
 func newJobBook() jobBook {
-	return jobBook{byID: map[int64]*heardJob{}, coming: list.New(), live: list.New(), done: list.New()}
+	return jobBook{byID: map[int64]*heardJob{}, live: list.New(), done: list.New()}
 }
 
-// take brings a job forward, never back, and tells whether it has begun to wait.
+// take brings a job forward, never back, and tells whether it has begun to wait. One that
+// is only announced is none yet: what follows from it is the forecast's to know.
 func (b *jobBook) take(j fleet.Job, now time.Time) (waits bool) {
 	old := b.byID[j.ID]
 	switch {
-	case j.State == fleet.JobUnknown:
+	case old == nil && j.State <= fleet.JobCreated:
 		return false
 	case old == nil:
 		old = &heardJob{}
@@ -83,11 +80,8 @@ func (b *jobBook) take(j fleet.Job, now time.Time) (waits bool) {
 }
 
 func (b *jobBook) listOf(s fleet.JobState) *list.List {
-	switch s {
-	case fleet.JobFinished:
+	if s == fleet.JobFinished {
 		return b.done
-	case fleet.JobCreated:
-		return b.coming
 	}
 	return b.live
 }
@@ -106,9 +100,6 @@ func (b *jobBook) bound() {
 	if b.live.Len() > jobsMost {
 		b.drop(first(b.live))
 		b.dropped++
-	}
-	if b.coming.Len() > jobsComingMost {
-		b.drop(first(b.coming))
 	}
 	if b.done.Len() > jobsDoneMost {
 		b.drop(first(b.done))
@@ -131,9 +122,6 @@ func (b *jobBook) forget(now time.Time) (n int) {
 			b.drop(j)
 			n++
 		}
-	}
-	for b.coming.Len() > 0 && now.Sub(first(b.coming).since) > jobsKept {
-		b.drop(first(b.coming))
 	}
 	for b.done.Len() > 0 && now.Sub(first(b.done).since) > jobsDoneKept {
 		b.drop(first(b.done))

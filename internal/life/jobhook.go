@@ -140,8 +140,8 @@ func (s *JobHook) hear(e Event) {
 	}
 }
 
-// heard takes a job's event in. Created ones are kept for what they announce, and
-// asked nothing for: acting on them alone would launch instances for jobs that
+// heard takes a job's event in. Created ones tell the forecast what they announce, and
+// are asked nothing for: acting on them alone would launch instances for jobs that
 // never come.
 func (s *JobHook) heard(j fleet.Job) {
 	// The end of a job is told to all groups, for nobody need know whose it was: what
@@ -155,10 +155,10 @@ func (s *JobHook) heard(j fleet.Job) {
 	if wasAside && j.State == fleet.JobRunning {
 		s.nobodyAside()
 	}
+	s.ahead.hear(j, s.now)
 	if foreign {
 		return
 	}
-	s.ahead.hear(j, s.now)
 	s.note(j.Project)
 	s.round.news = true
 	s.schedule()

@@ -211,7 +211,7 @@ func TestAnyOrder(t *testing.T) {
 	}
 }
 
-// TestDefect9CreatedLaunchesNothing: such a job is kept, and may never come. The
+// TestDefect9CreatedLaunchesNothing: such a job may never come. The
 // original launched for it.
 func TestDefect9CreatedLaunchesNothing(t *testing.T) {
 	s := newHookSite(t, life.JobHookSettings{})
