@@ -149,12 +149,14 @@ func (l *lookups) answer(ctx context.Context, d definition) {
 	l.mu.Lock()
 	jobs := l.waiting[d]
 	delete(l.waiting, d)
-	l.held -= len(jobs)
 	l.remember(f)
 	l.mu.Unlock()
 	for _, j := range jobs {
 		l.found(f, j)
 	}
+	l.mu.Lock()
+	l.held -= len(jobs) // a stop waits until the machines have them
+	l.mu.Unlock()
 }
 
 // remember keeps a finding; the one that was not used for the longest makes room.

@@ -1,7 +1,9 @@
 package demand
 
 import (
+	"context"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -172,5 +174,38 @@ func TestMachineThatEndedIsToldNothing(t *testing.T) {
 	m.group.lost.note(missing(1))
 	if got := m.losses([]life.Action{life.Exit{}}); got != nil {
 		t.Errorf("told %v", got)
+	}
+}
+
+// TestSettledWithTheLastEvent: a stop waits until the machine has what waited for its
+// tags, and not only until GitLab has answered.
+func TestSettledWithTheLastEvent(t *testing.T) {
+	s, _ := bare(t)
+	s.Token = func(context.Context) (fleet.Token, error) {
+		return fleet.Token{}, &fleet.Failure{Kind: fleet.Invalid, Op: "read the token"}
+	}
+	g, l, d := s.groups[0], s.lookups, definition{project: 1, name: "unit"}
+	fill(g)
+	g.lost.mu.Lock() // what the look-up leads to waits here
+	l.mu.Lock()
+	l.hold(d, fleet.Job{ID: 1, Project: 1, Name: "unit", State: fleet.JobPending})
+	l.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		l.answer(t.Context(), d)
+		close(done)
+	}()
+	for answered := false; !answered; runtime.Gosched() {
+		l.mu.Lock()
+		answered = len(l.waiting) == 0
+		l.mu.Unlock()
+	}
+	if l.idle() {
+		t.Error("it is settled before the machine was told")
+	}
+	g.lost.mu.Unlock()
+	<-done
+	if !l.idle() {
+		t.Error("it is never settled")
 	}
 }
