@@ -75,13 +75,13 @@ type Service struct {
 	stopList context.CancelFunc
 
 	// What anybody could have said as often as they like is said rarely.
-	strangers, badEvents, lost, unplaced rarely
+	strangers, crowd, badEvents, lost, unplaced rarely
 }
 
 // New returns a service that does nothing yet.
 func New(o Options) (*Service, error) {
 	s := &Service{Options: o}
-	for r, every := range map[*rarely]time.Duration{&s.strangers: time.Minute, &s.badEvents: time.Minute, &s.lost: time.Minute, &s.unplaced: time.Hour} {
+	for r, every := range map[*rarely]time.Duration{&s.strangers: time.Minute, &s.crowd: time.Minute, &s.badEvents: time.Minute, &s.lost: time.Minute, &s.unplaced: time.Hour} {
 		r.every = every
 	}
 	s.metrics = newMetrics()

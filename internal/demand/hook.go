@@ -2,7 +2,9 @@ package demand
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -110,6 +112,7 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request) (code int, text
 func (s *Service) allowed(r *http.Request) bool {
 	given := r.Header.Values(headerToken)
 	if len(given) == 1 && s.keys.holds(given[0]) {
+		noStranger(r.Context())
 		return true
 	}
 	if s.strangers.now() {
@@ -117,4 +120,11 @@ func (s *Service) allowed(r *http.Request) bool {
 			"why", "from "+r.RemoteAddr, "error", "is the hook's secret token in GitLab one of webhook.secrets?")
 	}
 	return false
+}
+
+// crowded says that an address has too many connections without a secret.
+func (s *Service) crowded(from net.Addr) {
+	if s.crowd.now() {
+		s.Log.Warn("close a connection at once", "verb", "webhook", "why", fmt.Sprintf("from %s; %d from there are open and have shown no secret", from, maxStrangers))
+	}
 }

@@ -30,6 +30,9 @@ const (
 	// maxConnections bounds what strangers can hold open, in files and in memory. GitLab
 	// sends from some dozen workers at once.
 	maxConnections = 1000
+	// maxStrangers is how many of them one address may have that have shown no secret. A
+	// load balancer's is everybody's: it passes requests on whole, and soon.
+	maxStrangers = 250
 )
 
 // What a stop takes at the most, in this order; agent bounds the machines' last
@@ -52,7 +55,7 @@ func (s *Service) Serve(ctx context.Context, l net.Listener, c Certificate, driv
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 		// Both would keep connections for whoever shows no secret: the server's own answer
 		// to OPTIONS *, and HTTP/2, which GitLab does not speak, before the first request.
-		DisableGeneralOptionsHandler: true, Protocols: new(http.Protocols),
+		DisableGeneralOptionsHandler: true, Protocols: new(http.Protocols), ConnContext: withGuest,
 	}
 	server.Protocols.SetHTTP1(true)
 	if c.File != "" {
@@ -72,7 +75,7 @@ func (s *Service) Serve(ctx context.Context, l net.Listener, c Certificate, driv
 		looking.Go(func() { s.lookups.work(machines) })
 	}
 	failed := make(chan error, 1)
-	serving.Go(func() { failed <- serve(server, bounded(l)) })
+	serving.Go(func() { failed <- serve(server, bounded(l, s.crowded)) })
 	s.ready.Store(true)
 	ready()
 	var err error
@@ -170,49 +173,4 @@ func (c *certificate) times() (times [2]time.Time) {
 		}
 	}
 	return times
-}
-
-// bounded lets a listener have so many connections at once; the next waits until one
-// is closed.
-func bounded(l net.Listener) net.Listener {
-	return &boundedListener{Listener: l, room: make(chan struct{}, maxConnections), closed: make(chan struct{})}
-}
-
-type boundedListener struct {
-	net.Listener
-	room   chan struct{}
-	closed chan struct{}
-	once   sync.Once
-}
-
-// Accept implements net.Listener.
-func (b *boundedListener) Accept() (net.Conn, error) {
-	select {
-	case b.room <- struct{}{}:
-	case <-b.closed:
-		return nil, net.ErrClosed
-	}
-	c, err := b.Listener.Accept()
-	if err != nil {
-		<-b.room
-		return nil, err
-	}
-	return &boundedConn{Conn: c, leave: sync.OnceFunc(func() { <-b.room })}, nil
-}
-
-// Close implements net.Listener.
-func (b *boundedListener) Close() error {
-	b.once.Do(func() { close(b.closed) })
-	return b.Listener.Close()
-}
-
-type boundedConn struct {
-	net.Conn
-	leave func()
-}
-
-// Close implements net.Conn.
-func (c *boundedConn) Close() error {
-	defer c.leave()
-	return c.Conn.Close()
 }

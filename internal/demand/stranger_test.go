@@ -2,6 +2,7 @@ package demand
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -95,7 +96,7 @@ func TestAnyPathWillDo(t *testing.T) {
 func TestConnectionsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner := &pipes{accept: make(chan net.Conn), done: make(chan struct{})}
-		l, taken := bounded(inner), make(chan net.Conn, maxConnections+1)
+		l, taken := bounded(inner, nil), make(chan net.Conn, maxConnections+1)
 		go func() {
 			defer close(taken)
 			for {
@@ -127,6 +128,103 @@ func TestConnectionsAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// TestStrangersOfOneAddress do not keep others out, nor those from there who show the
+// secret; where one leaves there is room for one.
+func TestStrangersOfOneAddress(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		s, log := bare(t)
+		s.AWS = nobody{}
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, c := &site{t: t, service: s}, Certificate{}
+		if secure {
+			dir := t.TempDir()
+			writePair(t, dir, "hook.test")
+			c = Certificate{File: dir + "/cert", Key: dir + "/key"}
+		}
+		st.run(l, c)
+		crowd(t, l.Addr().String(), secure)
+		st.stop()
+		if n := strings.Count(log.String(), "have shown no secret"); n != 1 {
+			t.Errorf("said %d times: %s", n, log)
+		}
+	}
+}
+
+// crowd is more than one address may have.
+func crowd(t *testing.T, to string, secure bool) {
+	t.Helper()
+	var open []net.Conn
+	defer func() {
+		for _, c := range open {
+			_ = c.Close()
+		}
+	}()
+	dial := func(ip string) net.Conn {
+		t.Helper()
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
+		c, err := d.DialContext(t.Context(), "tcp", to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, c)
+		if secure {
+			return tls.Client(c, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // it is our own
+		}
+		return c
+	}
+	ask := func(c net.Conn) bool {
+		body := event(7, 1, "pending", "")
+		_, _ = fmt.Fprintf(c, "POST /hook HTTP/1.1\r\nHost: x\r\nX-Gitlab-Event: Job Hook\r\nX-Gitlab-Token: %s\r\nContent-Length: %d\r\n\r\n%s", secret, len(body), body)
+		answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			return false
+		}
+		_ = answer.Body.Close()
+		return answer.StatusCode == http.StatusOK
+	}
+	known := dial("127.0.0.2")
+	if !ask(known) {
+		t.Error("the secret does not open")
+	}
+	var strangers []net.Conn
+	for range maxStrangers {
+		strangers = append(strangers, dial("127.0.0.2"))
+	}
+	if ask(dial("127.0.0.2")) {
+		t.Errorf("more than %d of one address are open", maxStrangers)
+	}
+	if !ask(dial("127.0.0.3")) {
+		t.Error("another address is kept out")
+	}
+	if !ask(known) || !ask(strangers[0]) {
+		t.Error("who has shown the secret is kept out")
+	}
+	if !ask(dial("127.0.0.2")) {
+		t.Error("there is no room where one is no stranger any more")
+	}
+}
+
+// TestOrigin: of version 6 one customer has 2^64 addresses.
+func TestOrigin(t *testing.T) {
+	for address, want := range map[string]string{
+		"10.1.2.3:80": "10.1.2.3/32", "[::ffff:10.1.2.3]:80": "10.1.2.3/32", "[2001:db8::1]:80": "2001:db8::/64", "[2001:db8:0:0:1::]:1": "2001:db8::/64",
+		"[fe80::1%eth0]:80": "fe80::/64", "pipe": "invalid Prefix", "": "invalid Prefix",
+	} {
+		if got := origin(named(address)).String(); got != want {
+			t.Errorf("%q: %s, want %s", address, got, want)
+		}
+	}
+}
+
+// named is an address by its text.
+type named string
+
+func (named) Network() string  { return "tcp" }
+func (n named) String() string { return string(n) }
 
 // TestTagsAreBounded: more or longer ones than GitLab's are none that are told, and no
 // queue keeps any.
