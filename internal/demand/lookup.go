@@ -31,6 +31,7 @@ type lookups struct {
 type definition struct {
 	project int64
 	name    string
+	job     int64 // this one alone, where those of the name have several tags; else 0
 }
 
 // finding is what came of a look-up.
@@ -39,6 +40,7 @@ type finding struct {
 	by    int64 // the job that told
 	tags  []string
 	lost  bool // it failed: not asked again until then
+	vary  bool // others of the definition have other tags, as on another branch
 	until time.Time
 }
 
@@ -68,9 +70,13 @@ func newLookups(s *Service) *lookups {
 
 // ask routes an event once its tags are known.
 func (l *lookups) ask(j fleet.Job) {
-	d := definition{j.Project, j.Name}
+	d := definition{project: j.Project, name: j.Name}
 	l.mu.Lock()
 	f, known := l.recall(d)
+	if f.vary {
+		d.job = j.ID
+		f, known = l.recall(d)
+	}
 	if !known {
 		known = !l.hold(d, j)
 		f = finding{of: d, lost: true} // no room
@@ -171,17 +177,23 @@ func (l *lookups) remember(f finding) {
 
 // correct takes a job's tags from GitLab's list, where its definition's are believed
 // to be those of an older one: another branch may have others, or they were changed.
-// Until when they are believed stays as it was, for the job may be an old one itself.
+// From then on each is looked up by itself, for as long as the first was to be believed.
 func (l *lookups) correct(j fleet.Job) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := l.known[definition{j.Project, j.Name}]
+	e := l.known[definition{project: j.Project, name: j.Name}]
 	if e == nil {
 		return
 	}
-	if f := e.Value.(*finding); j.ID > f.by { //nolint:forcetypeassert,errcheck // nothing else is put in
+	f := e.Value.(*finding) //nolint:forcetypeassert,errcheck // nothing else is put in
+	f.vary = f.vary || !f.lost && !sameTags(f.tags, j.Tags)
+	if j.ID > f.by {
 		f.by, f.tags, f.lost = j.ID, j.Tags, false
 	}
+}
+
+func sameTags(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
 func (l *lookups) lookUp(ctx context.Context, d definition, id int64) finding {

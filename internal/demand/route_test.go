@@ -129,6 +129,43 @@ func TestOneNameWithSeveralTags(t *testing.T) {
 	})
 }
 
+// TestTagsThatAlternate: once it is known that jobs of one name have several tags, each is
+// its own group's at once, whatever the one before it had; those that do not are looked
+// up once, as ever.
+func TestTagsThatAlternate(t *testing.T) {
+	var asked atomic.Int64
+	c := several()
+	c.world.Boot = time.Hour // none is there to leave a job lying
+	c.fault = func(q emulator.Request) emulator.Fault {
+		if q.Operation == "GET /api/v4/projects/{project}/jobs/{job}" {
+			asked.Add(1)
+		}
+		return emulator.Fault{}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, c)
+		defer s.end()
+		s.AddJobHook(emulator.JobHook{URL: "http://hook.test/", Secret: secret, Transport: direct{s.handler}})
+		s.SubmitJob(world.JobSpec{Name: "build", Tags: []string{"docker"}})
+		time.Sleep(2 * time.Second)
+		s.SubmitJob(world.JobSpec{Name: "build", Tags: []string{"arm64"}})
+		s.SubmitJob(world.JobSpec{Name: "lint", Tags: []string{"docker"}})
+		time.Sleep(6 * time.Minute)
+		for n := range 10 {
+			s.SubmitJob(world.JobSpec{Name: "build", Tags: []string{"docker"}})
+			s.SubmitJob(world.JobSpec{Name: "lint", Tags: []string{"docker"}})
+			s.SubmitJob(world.JobSpec{Name: "build", Tags: []string{"arm64"}})
+			time.Sleep(2 * time.Second)
+			if a, b := s.desired("ci"), s.desired("arm"); a != (2+2*n+2+5)/6 || b != (1+n+1+1)/2 {
+				t.Fatalf("round %d: desired %d and %d", n, a, b)
+			}
+		}
+		if n := asked.Load(); n > 2+20 {
+			t.Errorf("%d look-ups", n)
+		}
+	})
+}
+
 // TestWithoutAToken a job whose tags nobody tells is a group's that takes every job;
 // without such a group somebody must mend it.
 func TestWithoutAToken(t *testing.T) {
