@@ -10,8 +10,9 @@ import (
 // Schedule is a seed, which draws fleet, work and every order of things, and the
 // faults that hit it. It is all that a run depends on.
 type Schedule struct {
-	Seed   uint64  `json:"seed"`
-	Faults []Fault `json:"faults"`
+	Seed    uint64  `json:"seed"`
+	Webhook bool    `json:"webhook,omitempty"` // the job hook's machine runs beside the fleet
+	Faults  []Fault `json:"faults"`
 }
 
 // Fault is one fault. One at an action is named by instance, verb and the n-th

@@ -85,6 +85,7 @@ type loop struct {
 	tokens    tokens
 	suspends  []*Fault // of the group's processes, now
 	reaper    *reaper  // nil: the fleet has none
+	webhook   *webhook // the same
 	steps     int
 	ended     bool          // before its time
 	stop      string        // where this promise breaks
@@ -130,12 +131,15 @@ func newLoopOf(fleet setup, s Schedule, o Options, h Host, length time.Duration)
 	for i := range s.Faults {
 		l.plan(&s.Faults[i])
 	}
-	l.lookForDemand()
+	if !s.Webhook {
+		l.lookForDemand()
+	}
 	if l.traced == nil { // the judge
 		l.look()
 	}
 	l.picture()
 	l.startReaper()
+	l.startWebhook()
 	return l
 }
 
@@ -237,6 +241,7 @@ func (l *loop) pump() {
 // happened takes one event of the world in.
 func (l *loop) happened(e world.Event) {
 	l.tellOf(l.at, e)
+	l.webhook.gitlab(e)
 	switch e := e.(type) {
 	case world.InstanceLaunched:
 		l.launched(e)
