@@ -155,7 +155,8 @@ const (
 	// roundMost bounds the projects of one round: at a request and more for each.
 	roundMost = 100
 	// roundTries is after how many rounds that failed, an hour of them, GitLab is asked
-	// once in roundSlow: for as long as it takes somebody to mend its API or the token.
+	// once in roundSlow: for as long as it takes somebody to mend its API or the token. Not
+	// where jobs are believed in: instances are launched beside what has ended long ago.
 	roundTries = 12
 	roundSlow  = time.Hour
 	// failsMost is how many lists in a row may fail in a round: one project alone may be
@@ -189,11 +190,15 @@ func (s *JobHook) note(project int64) {
 // in, and once after the last news, which may have been followed by some that was
 // lost.
 func (s *JobHook) schedule() {
-	if s.set.Reconcile && s.round.at.IsZero() && len(s.round.left) == 0 && (s.jobs.believed() || s.round.news) {
-		every := roundEvery
-		if s.round.failed >= roundTries {
-			every = roundSlow
-		}
+	if !s.set.Reconcile || len(s.round.left) > 0 {
+		return
+	}
+	believed, every := s.jobs.believed(), roundEvery
+	if s.round.failed >= roundTries && !believed {
+		every = roundSlow
+	}
+	tooLate := believed && s.round.at.Sub(s.now) > roundEvery+roundJitter
+	if s.round.at.IsZero() && (believed || s.round.news) || tooLate {
 		s.round.at = later(s.now.Add(every+s.backoff.draw(roundJitter)), s.round.calm)
 	}
 }
