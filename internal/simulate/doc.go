@@ -9,7 +9,8 @@
 // schedule with one fault less differs only in what follows from that fault.
 //
 // Beside most fleets runs a reaper (shoal reap), on a host of its own that the log
-// calls i00, and hurt like the rest.
+// calls i00, and hurt like the rest. Beside those whose schedule says so runs the job
+// hook's machine.
 //
 // A [Host] may run the processes in the loop's stead, over what edges it likes;
 // all else stays, the judge too. What it runs is its own, and so is whether it

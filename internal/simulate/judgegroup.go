@@ -29,10 +29,11 @@ func newsOfQueue(before, now fleet.Observation) bool {
 const largeFleet = 20
 
 // wants is what the group needs by what this process has read, where that tells
-// it; 0 where desired is to stay. above: the maximum forbids some of that.
+// it; 0 where desired is to stay, or the webhook is to raise it. above: the maximum
+// forbids some of that.
 func (p *process) wants() (desired int, above bool) {
 	g := p.listed
-	if !p.fresh || g.Weighted || p.obs.Free() > 0 || p.before.Free() > 0 { // slots were free here, and may be elsewhere
+	if p.in.l.grace > 0 || !p.fresh || g.Weighted || p.obs.Free() > 0 || p.before.Free() > 0 { // slots were free here, and may be elsewhere
 		return 0, false
 	}
 	busy, idle, pending := p.counts()

@@ -32,6 +32,7 @@ type setup struct {
 	traced  *traced
 	monitor life.MonitorSettings
 	scaleUp life.ScaleUpSettings
+	grace   time.Duration // for which instances leave growth to the webhook; 0: it is theirs
 
 	work    []work
 	length  time.Duration // of the run
@@ -156,7 +157,7 @@ func (s *setup) scaleUpSettings(seed uint64) life.ScaleUpSettings {
 		set.Seed = seed
 		return set
 	}
-	return life.ScaleUpSettings{Period: 3 * time.Second, BlindAfter: time.Minute, Spares: s.spares, Seed: seed}
+	return life.ScaleUpSettings{Period: 3 * time.Second, BlindAfter: time.Minute, Spares: s.spares, Grace: s.grace, Seed: seed}
 }
 
 const unhealthyAfter = 15 * time.Minute

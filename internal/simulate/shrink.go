@@ -15,13 +15,13 @@ func Shrink(s Schedule, promise string, tries int) Schedule {
 	faults := struckBefore(s, first, at)
 	if len(faults) < len(s.Faults) {
 		tries--
-		if r, _ := breaksAt(Schedule{Seed: s.Seed, Faults: faults}, promise, 0); r == nil {
+		if r, _ := breaksAt(Schedule{Seed: s.Seed, Webhook: s.Webhook, Faults: faults}, promise, 0); r == nil {
 			faults = s.Faults // what did not strike was an excuse for something, or a draw
 		}
 	}
 	until := at + shrinkSlack
-	return Schedule{Seed: s.Seed, Faults: shrink(faults, tries, func(faults []Fault) bool {
-		r, _ := breaksAt(Schedule{Seed: s.Seed, Faults: faults}, promise, until)
+	return Schedule{Seed: s.Seed, Webhook: s.Webhook, Faults: shrink(faults, tries, func(faults []Fault) bool {
+		r, _ := breaksAt(Schedule{Seed: s.Seed, Webhook: s.Webhook, Faults: faults}, promise, until)
 		return r != nil
 	})}
 }

@@ -68,8 +68,11 @@ func (l *loop) startWebhook() {
 	if d.chance(0.5) {
 		set.Forecast = scaling.UsualForecast()
 	}
+	if d.chance(0.5) {
+		l.grace = 20 * time.Minute
+	}
 	l.webhook = &webhook{l: l, set: set, plan: p, draws: d.next(), at: map[int64]int{}}
-	l.line(l.at, "webhook: loses %g, doubles %g of the events; is killed at %g, fails at %g of the actions, at %g of the lists", p.loss, p.twice, p.kill, p.fail, p.deaf)
+	l.line(l.at, "webhook: loses %g, doubles %g of the events; is killed at %g, fails at %g of the actions, at %g of the lists; instances leave growth to it for %s", p.loss, p.twice, p.kill, p.fail, p.deaf, l.grace)
 	l.webhook.start()
 	l.webhook.look()
 }
@@ -306,7 +309,7 @@ func (x *webhook) judgeRaise(to int) {
 			alive++
 		}
 	}
-	if most := (alive + l.slots - 1) / l.slots; to > most && x.set.Forecast.Most == 0 {
+	if most := (alive+l.slots-1)/l.slots + int(x.set.Forecast.Most*float64(g.Max)); to > most {
 		l.breaks("overshoot", "the webhook sets desired to %d for %d jobs, %d slots on each instance", to, alive, l.slots)
 	}
 }
@@ -339,7 +342,7 @@ func (x *webhook) judgeStuck() {
 		idle = idle || i.State == fleet.InService && !i.Protected // jobs may be put aside for it
 	}
 	free := g.Desired*l.slots - min(running, members*l.slots)
-	if pending <= free || g.Desired >= g.Max || idle || l.troubled() || l.at-x.awayAt < 2*hookWithin && x.awayAt > 0 {
+	if pending <= max(free, 0) || g.Desired >= g.Max || idle || l.troubled() || l.at-x.awayAt < 2*hookWithin && x.awayAt > 0 {
 		x.short = 0
 		return
 	}
