@@ -208,11 +208,11 @@ func (g *Growth) rate(now time.Time) float64 {
 }
 
 // absorbed is how many waiting jobs the fleet has a place for within moments, by
-// jobs that end: those are not worth a look. In a small fleet it is none, in one of
-// thousands there are always a few in the queue.
+// jobs that end: those are not worth a launch, which takes far longer. In a small fleet
+// of long jobs it is none, in one of thousands, or of jobs that take seconds, there are
+// always a few in the queue.
 func (g *Growth) absorbed(now time.Time) float64 {
-	const moments = 3 // seconds
-	return moments * float64(g.busy) * g.rate(now)
+	return moments.Seconds() * float64(max(g.busy, 1)*g.last.Slots()) * g.endRate(0, now)
 }
 
 func (g *Growth) lookIf(yes bool) Urge {

@@ -281,17 +281,37 @@ func TestWhoIsOnTheWayWillTell(t *testing.T) {
 	}
 }
 
-// TestFewInTheQueueOfManyAreNoNews: what jobs that end make place for within three
+// TestFewInTheQueueOfManyAreNoNews: what jobs that end make place for within twenty
 // seconds is not worth a look; more than that is.
 func TestFewInTheQueueOfManyAreNoNews(t *testing.T) {
-	for queue, want := range map[int]scaling.Urge{9: scaling.Rest, 60: scaling.LookNow} {
+	for queue, want := range map[int]scaling.Urge{100: scaling.Rest, 130: scaling.LookNow} {
 		g := scaling.NewGrowth(growthSettings)
 		g.Read(page(4, 4, 1), at(0))
 		g.Read(page(4, 5, 2), at(3)) // one waits: worth a look in a fleet of unknown size
 		g.Decide(group(0, 999, 100, slices.Repeat([]string{"busy"}, 100)...), "i-0", 0, at(3))
-		// Four a minute here, 400 in all, 20 in three seconds.
-		if u := g.Read(page(4, 9, queue+1), at(63)); u != want {
+		// A hundred of a minute: 100 in 600 + 6,000 + 4×63 s, 0.0146 a second and slot, of
+		// 400 slots: 116.8 in twenty seconds.
+		if u := g.Read(ended(page(4, 9, queue+1), 100, 6000), at(63)); u != want {
 			t.Errorf("%d wait: %q, want %q", queue, u, want)
+		}
+	}
+}
+
+// TestShortJobsMakePlace: likewise on a single instance, that has not looked at the group.
+func TestShortJobsMakePlace(t *testing.T) {
+	for name, c := range map[string]struct {
+		queue   int
+		seconds float64 // of the hundred jobs that have ended
+		want    scaling.Urge
+	}{
+		"one waits for ten seconds":  {1, 4000, scaling.Rest}, // 100 in 600 + 4,000 s: 1.7 in twenty seconds
+		"two wait":                   {2, 4000, scaling.LookNow},
+		"the jobs take five minutes": {1, 30_000, scaling.LookNow}, // 0.26
+	} {
+		g := scaling.NewGrowth(growthSettings)
+		g.Read(ended(page(3, 103, 1), 100, c.seconds), at(0))
+		if u := g.Read(ended(page(4, 104, c.queue+1), 100, c.seconds), at(3)); u != c.want {
+			t.Errorf("%s: %q, want %q", name, u, c.want)
 		}
 	}
 }

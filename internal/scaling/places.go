@@ -20,23 +20,32 @@ const (
 	// soon is a launch and some: what finds a place by then waits hardly longer
 	// than for an instance of its own.
 	soon = 165 * time.Second
+	// moments is how long a job may wait for another one to end before an instance that
+	// comes in a minute and a half is of any use to it.
+	moments = 20 * time.Second
 	// supposed is how long it takes a slot to end a job where nothing is known. What is
 	// seen outweighs that within minutes.
 	supposed = 10 * time.Minute
 )
 
-// turnover is the share of slots whose job ends soon, by how long the jobs took that
-// have ended here, and for how long those that run have kept their slots: no higher
-// than what has been seen since all slots are taken, for jobs that took minutes in the
-// afternoon may take hours in the night. One that has seen none end supposes so only
-// while others are on their way: they see it next, and the last of them raises for all.
-// Those that are to stand ready do not count: as one of them goes to work the next is
-// launched, so that there would be no last one.
+// turnover is the share of slots whose job ends soon. One that has seen none end supposes
+// so only while others are on their way: they see it next, and the last of them raises
+// for all. Those that are to stand ready do not count: as one of them goes to work the
+// next is launched, so that there would be no last one.
 func (g *Growth) turnover(c census, spares int, now time.Time) float64 {
-	ended, watched := uint64(0), supposed.Seconds()
+	guessed := uint64(0)
 	if c.pending > instancesFor(spares, max(g.last.Slots(), 1)) {
-		ended = 1
+		guessed = 1
 	}
+	return min(1, soon.Seconds()*g.endRate(guessed, now))
+}
+
+// endRate is how many jobs a second end in one slot, by how long the jobs took that
+// have ended here, and those that are guessed, and for how long those that run have kept
+// their slots: no higher than what has been seen since all slots are taken, for jobs that
+// took minutes in the afternoon may take hours in the night.
+func (g *Growth) endRate(guessed uint64, now time.Time) float64 {
+	ended, watched := guessed, supposed.Seconds()
 	full := float64(g.last.Slots()) * now.Sub(g.full).Seconds()
 	for _, r := range g.last.Runners {
 		ended, watched = ended+r.JobsEnded, watched+r.JobSeconds
@@ -45,7 +54,7 @@ func (g *Growth) turnover(c census, spares int, now time.Time) float64 {
 	if full > 0 {
 		rate = min(rate, float64(g.taken+1)/full)
 	}
-	return min(1, soon.Seconds()*rate)
+	return rate
 }
 
 // unplaced is how many of the waiting jobs find no place without another instance.
