@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 	"sync"
@@ -20,28 +21,32 @@ type bench struct {
 	options  capacity.Options
 	policies []capacity.Policy
 	seeds    int
+	record   bool         // whether records are wanted
 	done     atomic.Int64 // jobs, of all runs
+
+	// records are what one run of each policy was like: of those with the seeds, the
+	// one whose mean wait is nearest to their median.
+	records []capacity.Record
 }
 
 // total is how many jobs there are to do, in all runs.
-func (b *bench) total() int64 { return int64(b.plan.Jobs()) * int64(b.seeds) * int64(len(b.policies)) }
+func (b *bench) total() int64 {
+	each := b.seeds
+	if b.record {
+		each++
+	}
+	return int64(b.plan.Jobs()) * int64(each) * int64(len(b.policies))
+}
 
 func (b *bench) run(ctx context.Context) ([]capacity.Result, error) {
 	runs := make([][]capacity.Result, len(b.policies))
 	for p := range runs {
 		runs[p] = make([]capacity.Result, b.seeds)
 	}
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		wg.Go(func() {
-			for n := next.Add(1) - 1; n < int64(len(b.policies)*b.seeds) && ctx.Err() == nil; n = next.Add(1) - 1 {
-				p, seed := n/int64(b.seeds), n%int64(b.seeds)
-				runs[p][seed] = b.one(ctx, b.policies[p], uint64(seed)) //nolint:gosec // below mostSeeds
-			}
-		})
-	}
-	wg.Wait()
+	b.each(ctx, len(b.policies)*b.seeds, func(n int) {
+		p, seed := n/b.seeds, n%b.seeds
+		runs[p][seed] = b.one(ctx, b.policies[p], uint64(seed)) //nolint:gosec // below mostSeeds
+	})
 	if ctx.Err() != nil {
 		return nil, errors.New("interrupted")
 	}
@@ -49,18 +54,67 @@ func (b *bench) run(ctx context.Context) ([]capacity.Result, error) {
 	for p := range runs {
 		results[p] = capacity.Median(runs[p])
 	}
+	if b.record {
+		b.records = make([]capacity.Record, len(runs))
+		b.each(ctx, len(runs), func(p int) {
+			b.records[p] = b.again(ctx, b.policies[p], typical(runs[p], results[p]))
+		})
+	}
+	if ctx.Err() != nil {
+		return nil, errors.New("interrupted")
+	}
 	return results, nil
 }
 
+// each does n things, as many at once as there are processors, until it is interrupted.
+func (b *bench) each(ctx context.Context, n int, do func(int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// typical is the seed whose run is nearest to the median.
+func typical(runs []capacity.Result, median capacity.Result) uint64 {
+	best := 0
+	far := func(n int) float64 { return math.Abs(runs[n].Wait.Mean - median.Wait.Mean) }
+	for n := range runs {
+		if far(n) < far(best) {
+			best = n
+		}
+	}
+	return uint64(best) //nolint:gosec // below mostSeeds
+}
+
 func (b *bench) one(ctx context.Context, p capacity.Policy, seed uint64) capacity.Result {
+	progress, done := b.counted(ctx)
+	defer done()
+	return capacity.Run(b.plan, p, b.options, seed, progress)
+}
+
+// again is a run that was played already, recorded.
+func (b *bench) again(ctx context.Context, p capacity.Policy, seed uint64) capacity.Record {
+	progress, done := b.counted(ctx)
+	defer done()
+	_, record := capacity.RunRecorded(b.plan, p, b.options, seed, progress)
+	return record
+}
+
+// counted has a run's jobs count as they are done, and all of them in the end.
+func (b *bench) counted(ctx context.Context) (progress func(int) bool, done func()) {
 	told := int64(0)
-	r := capacity.Run(b.plan, p, b.options, seed, func(done int) bool {
+	progress = func(done int) bool {
 		b.done.Add(int64(done) - told)
 		told = int64(done)
 		return ctx.Err() == nil
-	})
-	b.done.Add(int64(b.plan.Jobs()) - told)
-	return r
+	}
+	return progress, func() { b.done.Add(int64(b.plan.Jobs()) - told) }
 }
 
 // A bar appears when a person has begun to wonder.
