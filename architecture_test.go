@@ -41,6 +41,7 @@ var layers = map[string][]string{
 	"internal/world":   {"internal/fleet", "internal/scaling"},
 	"internal/scaling": {"internal/fleet"},
 	"internal/fleet":   {},
+	"internal/page":    {},
 
 	"internal/autoscaling": {"internal/fleet"},
 	"internal/imds":        {"internal/fleet"},
@@ -63,6 +64,7 @@ var why = []struct{ from, to, reason string }{
 	{"internal/agent", "", "agent declares interfaces for what its actions need; which edge fulfils them is decided in cli"},
 	{"cmd/shoal", "", "main only starts cli, so that tests can start the same thing"},
 	{"internal/fleet", "", "fleet is the language of all the others, and knows none of them"},
+	{"internal/page", "", "a page draws what it is given: who fills it in may be any command"},
 	{"internal/autoscaling", "", "an edge knows one outside system and the nouns of fleet, so that it can be replaced alone"},
 	{"internal/imds", "", "an edge knows one outside system and the nouns of fleet, so that it can be replaced alone"},
 	{"internal/gitlab", "", "an edge knows one outside system and the nouns of fleet, so that it can be replaced alone"},

@@ -97,7 +97,7 @@ func comparisonPage(f simulateFlags, t trace.Trace, b *bench, results []capacity
 			count(results[0].Jobs, "job", "jobs"), spanOf(t), count(len(results), "policy", "policies"), count(f.seeds, "run", "runs")),
 		Facts: fleetFacts(f.Options),
 		Start: t.Start, Clock: !t.Start.Equal(trace.Monday),
-		WaitGrid: capacity.WaitGrid(), Cost: page.Axis{Label: "instance hours"}, Wait: "p95",
+		WaitGrid: capacity.WaitGrid(), Cost: page.Axis{Label: "instance hours"}, Wait: "mean",
 		Maker: "shoal " + thisBuild().title(),
 		Notes: []string{
 			"A wait is the time from when a job could run until it did. A job could run once it was created and all jobs of its pipeline's lower stages were done.",

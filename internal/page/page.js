@@ -71,6 +71,9 @@
     if (s < 7200) return number(Math.round(s / 6) / 10) + " min";
     return number(Math.round(s / 360) / 10) + " h";
   };
+  const tick = (s) => (s < 60 ? number(s) + " s" : s < 3600 ? number(s / 60) + " min" : number(s / 3600) + " h");
+  const SPANS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400];
+  const short = (text, most) => (text.length > most ? text.slice(0, most - 1) + "…" : text);
   const two = (n) => String(n).padStart(2, "0");
   const DAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
   const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -100,7 +103,7 @@
     tip.className = "tip";
     tip.hidden = true;
     const u = new uPlot(Object.assign({
-      width: Math.max(200, box.clientWidth), height: box.clientHeight, legend: { show: false }, padding: [8, 10, 0, 0],
+      width: Math.max(200, box.clientWidth), height: box.clientHeight, legend: { show: false }, padding: [8, 24, 0, 0],
     }, options), data, box);
     box.append(tip);
     u.tip = tip;
@@ -163,7 +166,10 @@
 
   // ---- over time
 
-  const timed = D.runs.map((r, i) => i).filter((i) => Object.keys(D.runs[i].lines).length > 0);
+  // What is named first is drawn last, on top; what is only there to compare with at the bottom.
+  const below = (i) => (D.runs[i].role ? 0 : 1);
+  const inOrder = D.runs.map((r, i) => i).sort((a, b) => below(a) - below(b) || b - a);
+  const timed = inOrder.filter((i) => Object.keys(D.runs[i].lines).length > 0);
   const ends = (i) => {
     const r = D.runs[i];
     return D.start + r.from + r.step * Math.max(...Object.values(r.lines).map((l) => l.mean.length));
@@ -264,7 +270,7 @@
     }
     const x = u.data[0][idx] - u.step / 2;
     const rows = [];
-    timed.forEach((i, k) => {
+    timed.map((i, k) => [i, k]).sort((a, b) => a[0] - b[0]).forEach(([i, k]) => {
       if (!state.on[i] || !D.runs[i].lines[u.kind]) return;
       const at = 1 + k * PER_RUN;
       const main = u.data[at][idx], high = u.data[at + 1][idx], low = u.data[at + 2][idx];
@@ -272,7 +278,7 @@
       let more = "";
       if (u.kind === "queue") more = "at most";
       else if (high !== low) more = number(low) + " to " + number(high);
-      rows.push([swatchCell(i), cell(D.runs[i].name), cell(number(main), "n"), cell(more, "n soft")]);
+      rows.push([swatchCell(i), cell(short(D.runs[i].name, 60)), cell(number(main), "n"), cell(more, "n soft")]);
       const service = u.data[at + 3][idx];
       if (u.kind === "launched" && D.runs[i].lines.service && close()) rows.push([cell(""), cell("in service", "soft"), cell(number(service), "n soft"), cell("")]);
     });
@@ -305,7 +311,7 @@
   const DAY = 86400;
   const timeAxis = () => axis({
     incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, DAY, 2 * DAY, 7 * DAY, 14 * DAY, 28 * DAY, 91 * DAY, 182 * DAY, 364 * DAY],
-    space: 76, size: 34,
+    space: D.clock ? 96 : 76, size: 34,
     values: (u, splits, at, space, by) => splits.map((x) => (x % DAY === 0 ? dayOf(x) : clockOf(x, by < 60))),
   });
   const timeChart = (id, kind) => {
@@ -327,7 +333,7 @@
     const u = make(box, {
       series, bands,
       scales: { x: { time: false }, y: { range: fromZero } },
-      axes: [timeAxis(), axis({ incrs: COUNTS, size: 56, space: 32, values: (v, splits) => splits.map(number) })],
+      axes: [timeAxis(), axis({ incrs: COUNTS, size: 56, space: 24, values: (v, splits) => splits.map(number) })],
       cursor: {
         y: false, points: { show: false }, sync: { key: "time", scales: ["x", null] }, drag: { x: true, y: false, setScale: false, dist: 4 },
         bind: { dblclick: () => () => setView(...whole) },
@@ -335,9 +341,14 @@
       hooks: {
         setCursor: [timeTip],
         setSelect: [(c) => {
-          if (c !== pointed || c.select.width < 4) return;
+          const none = { left: 0, top: 0, width: 0, height: 0 };
+          if (c !== pointed) { // it only shows what is chosen in another one
+            c.setSelect(none, false);
+            return;
+          }
+          if (c.select.width < 4) return;
           const a = c.posToVal(c.select.left, "x"), b = c.posToVal(c.select.left + c.select.width, "x");
-          for (const o of timeCharts) o.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+          c.setSelect(none, false);
           setView(a, b);
         }],
       },
@@ -356,7 +367,7 @@
 
   const bent = (s) => Math.log10(1 + s), straight = (x) => Math.pow(10, x) - 1; // near none as it is, far off by powers
   const TICKS = [0, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 57600, 86400, 172800, 432000, 864000];
-  const waited = D.runs.map((r, i) => i).filter((i) => D.runs[i].waits.length > 0);
+  const waited = inOrder.filter((i) => D.runs[i].waits.length > 0);
   const waitsChart = () => {
     const box = byId("c-waits");
     const reset = document.querySelector('[data-reset="c-waits"]');
@@ -364,8 +375,9 @@
     const all = [0, Math.max(xs[xs.length - 1], bent(1))];
     const data = [xs].concat(waited.map((i) => xs.map((_, k) => (k < D.runs[i].waits.length ? D.runs[i].waits[k] : null))));
     const setX = (u, a, b) => {
-      u.setScale("x", { min: Math.max(all[0], a), max: Math.min(all[1], b) });
-      reset.hidden = u.scales.x.min <= all[0] && u.scales.x.max >= all[1];
+      const min = Math.max(all[0], a), max = Math.min(all[1], b);
+      u.setScale("x", { min, max });
+      reset.hidden = min <= all[0] && max >= all[1];
     };
     const by = (u, f) => {
       const { min, max } = u.scales.x, mid = (min + max) / 2, half = Math.max(0.02, ((max - min) / 2) * f);
@@ -380,7 +392,7 @@
           const out = [];
           let last = -Infinity;
           for (const t of TICKS) {
-            const x = bent(t), px = c.over ? ((x - low) / (high - low)) * c.over.clientWidth : 0;
+            const x = bent(t), px = ((x - low) / (high - low)) * (c.width - 70);
             if (x < low - 1e-9 || x > high + 1e-9 || px - last < 46) continue;
             out.push(x);
             last = px;
@@ -388,7 +400,7 @@
           if (out.length > 1) return out;
           return Array.from({ length: 5 }, (_, k) => bent(Math.round(straight(low + ((k + 0.5) / 5) * (high - low)) * 10) / 10));
         },
-        values: (c, splits) => splits.map((x) => wait(Math.round(straight(x) * 100) / 100)),
+        values: (c, splits) => splits.map((x) => tick(Math.round(straight(x) * 100) / 100)),
       }), axis({ size: 56, space: 36, incrs: [1, 2, 5, 10, 20, 25, 50], values: (c, splits) => splits.map((v) => v + " %") })],
       cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false, dist: 4 }, bind: { dblclick: () => () => setX(u, ...all) } },
       hooks: {
@@ -396,7 +408,7 @@
           const { left, top, idx } = c.cursor;
           if (idx === null || idx === undefined || left < 0) { c.tip && (c.tip.hidden = true); return; }
           const rows = waited.map((i, k) => [i, c.data[k + 1][idx] ?? 100]).filter(([i]) => state.on[i]).sort((a, b) => b[1] - a[1])
-            .map(([i, v]) => [swatchCell(i), cell(D.runs[i].name), cell((v >= 99.995 ? "100" : v.toFixed(v > 99 ? 2 : 1)) + " %", "n")]);
+            .map(([i, v]) => [swatchCell(i), cell(short(D.runs[i].name, 60)), cell((v >= 99.995 ? "100" : v.toFixed(v > 99 ? 2 : 1)) + " %", "n")]);
           showTip(c, left, top, "begun within " + wait(D.grid[idx]), rows);
         }],
         setSelect: [(c) => {
@@ -454,7 +466,7 @@
       if (D.limits.cost > 0) cs.push(D.limits.cost);
       if (limit()) ws.push(limit());
       const lo = Math.min(...cs), hi = Math.max(...cs), pad = Math.max((hi - lo) * 0.12, hi * 0.02, 0.01);
-      return cs.length ? { x: [Math.max(0, lo - pad), hi + pad], y: [0, Math.max(1, ...ws) * 1.12] } : { x: [0, 1], y: [0, 1] };
+      return cs.length ? { x: [Math.max(0, lo - pad), hi + pad], y: [-0.05 * Math.max(1, ...ws), Math.max(1, ...ws) * 1.12] } : { x: [0, 1], y: [0, 1] };
     };
     const dataNow = () => {
       const sorted = D.points.filter((p) => p.cost !== null && has(p)).sort((a, b) => a.cost - b.cost);
@@ -483,16 +495,11 @@
       for (const p of lines()) {
         const py = u.valToPos(y(p), "y", true), c = p.run >= 0 ? colour(p.run) : css.soft;
         line(bbox.left, py, right, py, c, [7, 4], 1.5);
-        ctx.fillStyle = c;
-        ctx.textAlign = "right";
-        ctx.fillText(p.name, right - 6 * k, py - 9 * k);
       }
       ctx.textAlign = "left";
       if (limit()) {
         const py = u.valToPos(limit(), "y", true);
         line(bbox.left, py, right, py, css.accent, [4, 4], 1);
-        ctx.fillStyle = css.accent;
-        ctx.fillText("at most " + wait(limit()), bbox.left + 6 * k, py - 9 * k);
       }
       if (D.limits.cost > 0) {
         const px = u.valToPos(D.limits.cost, "x", true);
@@ -535,21 +542,38 @@
           taken.push([px - 8 * k, py - 8 * k, px + 8 * k, py + 8 * k]);
         }
       }
+      const write = (text, x, y0, c) => { // with a hem, for what may be under it
+        ctx.lineWidth = 4 * k;
+        ctx.strokeStyle = css.card;
+        ctx.strokeText(text, x, y0);
+        ctx.fillStyle = c;
+        ctx.fillText(text, x, y0);
+      };
+      const along = (text, v, c, atRight) => {
+        const w = ctx.measureText(text).width, x = atRight ? right - 6 * k - w : bbox.left + 6 * k, y0 = u.valToPos(v, "y", true) - 9 * k;
+        taken.push([x, y0 - 8 * k, x + w, y0 + 8 * k]);
+        write(text, x, y0, c);
+      };
+      for (const p of lines()) along(short(p.name, 30), y(p), p.run >= 0 ? colour(p.run) : css.soft, true);
+      if (limit()) along("at most " + wait(limit()), limit(), css.accent, false);
       // Names where there is room for them: what is marked first.
       const clash = (r) => taken.some((t) => r[0] < t[2] && r[2] > t[0] && r[1] < t[3] && r[3] > t[1]) || r[0] < bbox.left || r[2] > right || r[1] < bbox.top || r[3] > bottom;
       const named = seen.filter(lookOf).sort((a, b) => !!b.mark - !!a.mark).slice(0, 14);
       for (const p of named) {
         const [px, py] = at(u, p, true);
         if (px < bbox.left || px > right || py < bbox.top || py > bottom) continue;
-        let text = p.mark || p.name;
-        if (text.length > 30) text = text.slice(0, 29) + "…";
-        const w = ctx.measureText(text).width, h = 15 * k, gap = 11 * k;
-        const places = [[px + gap, py - h / 2], [px - gap - w, py - h / 2], [px - w / 2, py - gap - h], [px - w / 2, py + gap], [px + gap * 0.7, py - gap - h * 0.7], [px + gap * 0.7, py + gap * 0.7], [px - gap * 0.7 - w, py - gap - h * 0.7], [px - gap * 0.7 - w, py + gap * 0.7]];
-        const spot = places.map(([x, y0]) => [x, y0, x + w, y0 + h]).find((r) => !clash(r));
-        if (!spot) continue;
-        taken.push(spot);
-        ctx.fillStyle = state.hot >= 0 && p.run !== state.hot ? css.soft : css.text;
-        ctx.fillText(text, spot[0], spot[1] + h / 2);
+        for (const most of [30, 16]) {
+          const text = short(p.mark || p.name, most), w = ctx.measureText(text).width, h = 15 * k, gap = 11 * k, near = 0.7 * gap, far = gap + 0.7 * h;
+          const places = [
+            [px - w / 2, py - gap - h], [px + gap, py - h / 2], [px - w / 2, py + gap], [px - gap - w, py - h / 2],
+            [px + near, py - far], [px + near, py + near], [px - near - w, py - far], [px - near - w, py + near],
+          ];
+          const spot = places.map(([x, y0]) => [x, y0, x + w, y0 + h]).find((r) => !clash(r));
+          if (!spot) continue;
+          taken.push(spot);
+          write(text, spot[0], spot[1] + h / 2, state.hot >= 0 && p.run !== state.hot ? css.soft : css.text);
+          break;
+        }
       }
       ctx.restore();
     };
@@ -563,10 +587,10 @@
       ring.style.top = py + "px";
       const rows = [];
       if (p.mark && p.mark !== p.name) rows.push([cell(p.mark), cell("")]);
-      for (const [k, v] of p.settings) rows.push([cell(k, "soft"), cell(v, "n")]);
+      for (const [k, v] of p.settings) rows.push([cell(short(k, 80), "soft"), cell(short(v, 120), "v")]);
       rows.push([cell(D.cost.label, "soft"), cell(money(p.cost), "n")]);
       for (const m of D.measures) if (p.waits[m] !== undefined) rows.push([cell("wait " + m, "soft"), cell(wait(p.waits[m]), "n")]);
-      showTip(u, px, py, p.name, rows);
+      showTip(u, px, py, short(p.name, 120), rows);
     };
     const nearest = (u) => {
       let best = -1, least = 28 * 28;
@@ -601,7 +625,7 @@
       scales: { x: { time: false, range: () => start.x }, y: { range: () => start.y } },
       axes: [
         axis({ size: 34, space: 64, label: D.cost.label + (D.cost.unit ? ", " + D.cost.unit : ""), labelSize: 20, labelFont: FONT, values: (c, splits) => splits.map(number) }),
-        axis({ size: 58, space: 36, values: (c, splits) => splits.map(wait) }),
+        axis({ size: 58, space: 36, incrs: SPANS, values: (c, splits) => splits.map((v) => (v < 0 ? "" : tick(v))) }),
       ],
       cursor: { points: { show: false }, drag: { x: true, y: true, setScale: false, dist: 6, uni: 20 }, bind: { dblclick: () => () => home(u) } },
       hooks: {

@@ -33,7 +33,12 @@ var (
 // library is uPlot as a page holds it: under its terms, which want to go along.
 var library = "/*\n" + uplotLicence + "*/\n" + uplotScript
 
-var parsed = template.Must(template.New("page").Parse(layout))
+var parsed = template.Must(template.New("page").Funcs(template.FuncMap{"pieces": pieces}).Parse(layout))
+
+// pieces are the parts of a name between which a line may end.
+func pieces(name string) []string {
+	return strings.FieldsFunc(strings.NewReplacer(":", ":\x00", ",", ",\x00").Replace(name), func(r rune) bool { return r == 0 })
+}
 
 // Write writes the page as one file of HTML.
 func (p *Page) Write(to io.Writer) error {
@@ -103,6 +108,11 @@ type viewRow struct {
 	Run
 	Index int
 	Cells []viewCell
+	Apart []Fact // the settings that its name does not tell
+}
+
+func apart(name string, settings []Fact) []Fact {
+	return slices.DeleteFunc(slices.Clone(settings), func(s Fact) bool { return strings.Contains(name, s.Name+"="+s.Text) })
 }
 
 type viewCell struct {
@@ -126,6 +136,7 @@ type viewPoint struct {
 	Point
 	CostText string
 	Texts    []string
+	Apart    []Fact
 }
 
 func (p *Page) view(encoded []byte) view {
@@ -139,7 +150,7 @@ func (p *Page) view(encoded []byte) view {
 	v.Policy = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src " + hash(uplotStyle) + " " + hash(ourStyle) +
 		"; script-src " + hash(library) + " " + hash(ourScript)
 	for i, r := range p.Runs {
-		v.Rows = append(v.Rows, viewRow{Run: r, Index: i, Cells: p.cells(r)})
+		v.Rows = append(v.Rows, viewRow{Run: r, Index: i, Cells: p.cells(r), Apart: apart(r.Name, r.Settings)})
 		v.HasTime = v.HasTime || r.Timeline.any()
 		v.HasService = v.HasService || r.Timeline.InService != nil
 		v.HasBound = v.HasBound || r.Role == Bound
@@ -150,7 +161,7 @@ func (p *Page) view(encoded []byte) view {
 	}
 	for _, pt := range p.Points {
 		v.PointsApart = v.PointsApart || pt.Run == ""
-		row := viewPoint{Point: pt, CostText: figure(pt.Cost)}
+		row := viewPoint{Point: pt, CostText: figure(pt.Cost), Apart: apart(pt.Name, pt.Settings)}
 		for _, m := range Measures {
 			text := "–"
 			if w, ok := pt.Waits[m]; ok {
@@ -233,7 +244,7 @@ func (p *Page) waitWords(r Run) []string {
 				share = r.Waits[i]
 			}
 		}
-		out = append(out, fmt.Sprintf("%.1f %%", 100*share))
+		out = append(out, fmt.Sprintf("%.1f %%", math.Floor(1000*share+1e-6)/10)) // all is said of all alone
 	}
 	return out
 }

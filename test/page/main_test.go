@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/go-rod/rod/lib/proto"
+)
+
+// axe is axe-core, which knows what makes a page hard to use (testdata/axe/LICENSE).
+//
+//go:embed testdata/axe/axe.min.js
+var axe string
+
+// What all tests share: the program, a browser, and the pages that they look at.
+var shared struct {
+	dir     string
+	browser *browser
+	once    sync.Once
+	err     error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if shared.browser != nil {
+		shared.browser.stop()
+	}
+	if shared.dir != "" {
+		_ = os.RemoveAll(shared.dir)
+	}
+	os.Exit(code)
+}
+
+// chromium is the browser of all tests; a test is left out where there is none.
+func chromium(t *testing.T) *browser {
+	t.Helper()
+	if _, err := findChromium(); err != nil {
+		t.Skipf("SKIPPED: %v, so nobody looks at the page as people do", err)
+	}
+	shared.once.Do(func() {
+		if shared.dir, shared.err = os.MkdirTemp("", "shoal-page"); shared.err != nil {
+			return
+		}
+		build := exec.Command("go", "build", "-o", filepath.Join(shared.dir, "shoal"), "../../cmd/shoal")
+		if out, err := build.CombinedOutput(); err != nil {
+			shared.err = fmt.Errorf("%w: %s", err, out)
+			return
+		}
+		if shared.browser, shared.err = start(context.Background()); shared.err != nil {
+			return
+		}
+		shared.err = makePages(shared.dir)
+	})
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	return shared.browser
+}
+
+// specs are the policies of the pages.
+var specs = []string{"shoal", "original", "taskscaler", "shoal:spares=6,spares_hold=600s", "oracle"}
+
+// makePages makes simulate.html by the program, of a file with a name that wants to
+// break out, and tune.html of what a search might say.
+func makePages(dir string) error {
+	text, err := os.ReadFile("../../docs/traces/monorepo-week.csv")
+	if err != nil {
+		return err
+	}
+	odd := filepath.Join(dir, `odd & <img src=x onerror=alert(1)> "'.csv`)
+	if err := os.WriteFile(odd, text, 0o600); err != nil {
+		return err
+	}
+	if err := simulate(dir, odd, "simulate.html"); err != nil {
+		return err
+	}
+	f, err := os.Create(filepath.Join(dir, "tune.html"))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return advice(1).Write(f)
+}
+
+func simulate(dir, trace, to string) error {
+	args := []string{"simulate", "--trace", trace, "--seeds", "1", "--max", "600", "--html", filepath.Join(dir, to)}
+	for _, s := range specs {
+		args = append(args, "--policy", s)
+	}
+	if out, err := exec.Command(filepath.Join(dir, "shoal"), args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
+// look opens a page, which is closed with the test.
+func look(t *testing.T, file string, s screen) *tab {
+	t.Helper()
+	b := chromium(t)
+	p, err := b.open(filepath.Join(shared.dir, file), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	return p
+}
+
+// ask evaluates a function in the page.
+func ask[T any](t *testing.T, p *tab, js string, args ...any) T {
+	t.Helper()
+	var out T
+	got, err := p.Eval(js, args...)
+	if err != nil {
+		t.Fatalf("%s: %v", js, err)
+	}
+	text, err := json.Marshal(got.Value)
+	if err == nil {
+		err = json.Unmarshal(text, &out)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", js, err)
+	}
+	return out
+}
+
+// point is a place on the screen.
+type point struct{ X, Y float64 }
+
+// box scrolls a chart into sight and tells where its drawing area is.
+func box(t *testing.T, p *tab, id string) (at, size point) {
+	t.Helper()
+	r := ask[struct{ X, Y, W, H float64 }](t, p, `(id) => {
+		const e = document.querySelector("#" + id + " .u-over");
+		e.scrollIntoView({ block: "center", behavior: "instant" });
+		const r = e.getBoundingClientRect();
+		return { X: r.x, Y: r.y, W: r.width, H: r.height };
+	}`, id)
+	settle(t, p)
+	return point{r.X, r.Y}, point{r.W, r.H}
+}
+
+func settle(t *testing.T, p *tab) {
+	t.Helper()
+	if err := p.settled(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mouse sends what a mouse does.
+func mouse(t *testing.T, p *tab, what proto.InputDispatchMouseEventType, at point, down bool, clicks int) {
+	t.Helper()
+	e := proto.InputDispatchMouseEvent{Type: what, X: at.X, Y: at.Y, ClickCount: clicks}
+	if down {
+		n := 1
+		e.Button, e.Buttons = proto.InputMouseButtonLeft, &n
+	}
+	if err := e.Call(p); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func move(t *testing.T, p *tab, to point) {
+	t.Helper()
+	mouse(t, p, proto.InputDispatchMouseEventTypeMouseMoved, to, false, 0)
+	settle(t, p)
+}
+
+func drag(t *testing.T, p *tab, from, to point) {
+	t.Helper()
+	move(t, p, from)
+	mouse(t, p, proto.InputDispatchMouseEventTypeMousePressed, from, true, 1)
+	for n := 1.0; n <= 5; n++ {
+		mouse(t, p, proto.InputDispatchMouseEventTypeMouseMoved, point{from.X + (to.X-from.X)*n/5, from.Y + (to.Y-from.Y)*n/5}, true, 0)
+	}
+	mouse(t, p, proto.InputDispatchMouseEventTypeMouseReleased, to, true, 1)
+	settle(t, p)
+}
+
+func doubleClick(t *testing.T, p *tab, at point) {
+	t.Helper()
+	move(t, p, at)
+	for n := 1; n <= 2; n++ {
+		mouse(t, p, proto.InputDispatchMouseEventTypeMousePressed, at, true, n)
+		mouse(t, p, proto.InputDispatchMouseEventTypeMouseReleased, at, true, n)
+	}
+	settle(t, p)
+}
+
+func press(t *testing.T, p *tab, key string) {
+	t.Helper()
+	for _, what := range []proto.InputDispatchKeyEventType{proto.InputDispatchKeyEventTypeKeyDown, proto.InputDispatchKeyEventTypeKeyUp} {
+		if err := (proto.InputDispatchKeyEvent{Type: what, Key: key}).Call(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settle(t, p)
+}
