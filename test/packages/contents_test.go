@@ -168,6 +168,9 @@ func checkBinary(t *testing.T, arch string, program, licences []byte) {
 	if err != nil {
 		t.Fatalf("%s: %v", arch, err)
 	}
+	if !bytes.Contains(licences, []byte("Leon Sorokin")) { // of the charts, which are no module
+		t.Errorf("%s: the terms of uPlot are not in the package", arch)
+	}
 	for _, m := range info.Deps {
 		if strings.Contains(m.Path, "go-md2man") || strings.Contains(m.Path, "blackfriday") {
 			t.Errorf("%s: %s got into the binary", arch, m.Path)

@@ -1,25 +1,27 @@
-// Command page takes the pictures of docs/img anew: the page of shoal simulate in
-// a real Chromium, as a person sees it. Its tests hold the page to what
-// docs/tuning.md says of it, in the same browser.
+// Command page takes the pictures of docs/img anew: pages of shoal simulate in a
+// real Chromium, as a person sees them. Its tests hold the page to what the
+// documents say of it, in the same browser.
 //
 // It guarantees that no browser is left behind, and that none reaches a network.
 package main
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
+	"image/png"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/go-rod/rod/lib/proto"
 )
 
 func main() {
+	file := flag.String("page", "", "the page to look at")
 	to := flag.String("to", "docs/img", "the directory for the pictures")
 	flag.Parse()
-	if err := pictures(*to, flag.Args()); err != nil {
+	if err := pictures(*file, *to); err != nil {
 		fmt.Fprintln(os.Stderr, "page:", err)
 		os.Exit(1)
 	}
@@ -33,33 +35,88 @@ var screens = []screen{
 	{name: "phone-dark", width: 390, height: 844, phone: true, dark: true, scale: 2},
 }
 
-// pictures takes a picture of each page on each screen.
-func pictures(to string, files []string) error {
+// picture is one of the documents': what is done first, on which screen.
+type picture struct {
+	name  string
+	on    screen
+	first func(t *tab) error
+}
+
+var documents = []picture{
+	{"page-light", screen{width: 1120, height: 1000}, nil},
+	{"page-dark", screen{width: 1120, height: 1000, dark: true}, nil},
+	{"page-zoomed", screen{width: 1120, height: 820}, zoomed},
+	{"page-phone", screen{width: 390, height: 844, phone: true, dark: true}, overTime},
+}
+
+// zoomed shows two policies in one burst, and the pointer on it.
+func zoomed(t *tab) error {
+	if _, err := t.Eval(`() => { for (const c of document.querySelectorAll(".chip")) if (!["shoal", "original"].includes(c.textContent.trim())) c.click(); }`); err != nil {
+		return err
+	}
+	at, size, err := t.box("c-busy")
+	if err != nil {
+		return err
+	}
+	middle := at.Y + size.Y/2
+	if err := t.drag(point{at.X + size.X*0.834, middle}, point{at.X + size.X*0.858, middle}); err != nil {
+		return err
+	}
+	return t.move(point{at.X + size.X*0.46, middle})
+}
+
+func overTime(t *tab) error {
+	_, err := t.Eval(`() => document.querySelector("#h-time").scrollIntoView({ behavior: "instant" })`)
+	return err
+}
+
+// pictures takes each, of one page.
+func pictures(page, to string) error {
 	b, err := start(context.Background())
 	if err != nil {
 		return err
 	}
 	defer b.stop()
-	for _, file := range files {
-		for _, s := range screens {
-			t, err := b.open(file, s)
-			if err != nil {
-				return err
-			}
-			shot, err := t.Screenshot(true, &proto.PageCaptureScreenshot{Format: proto.PageCaptureScreenshotFormatPng})
-			if err != nil {
-				return err
-			}
-			name := strings.TrimSuffix(filepath.Base(file), ".html") + "-" + s.name + ".png"
-			if err := os.WriteFile(filepath.Join(to, name), shot, 0o644); err != nil { //nolint:gosec // a picture
-				return err
-			}
-			problems, _ := t.heard()
-			for _, p := range problems {
-				fmt.Fprintln(os.Stderr, name+":", p)
-			}
-			_ = t.Close()
+	for _, p := range documents {
+		text, err := b.picture(page, p)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		if err := os.WriteFile(filepath.Join(to, p.name+".png"), text, 0o644); err != nil { //nolint:gosec // a picture
+			return err
 		}
 	}
 	return nil
+}
+
+func (b *browser) picture(page string, p picture) ([]byte, error) {
+	t, err := b.open(page, p.on)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = t.Close() }()
+	if p.first != nil {
+		if err := p.first(t); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.settled(); err != nil {
+		return nil, err
+	}
+	text, err := t.Screenshot(false, &proto.PageCaptureScreenshot{Format: proto.PageCaptureScreenshotFormatPng})
+	if err != nil {
+		return nil, err
+	}
+	return smaller(text)
+}
+
+// smaller is the same picture, packed as well as can be: the browser is in a hurry.
+func smaller(text []byte) ([]byte, error) {
+	img, err := png.Decode(bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	err = (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, img)
+	return out.Bytes(), err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -130,20 +131,14 @@ func ask[T any](t *testing.T, p *tab, js string, args ...any) T {
 	return out
 }
 
-// point is a place on the screen.
-type point struct{ X, Y float64 }
-
 // box scrolls a chart into sight and tells where its drawing area is.
 func box(t *testing.T, p *tab, id string) (at, size point) {
 	t.Helper()
-	r := ask[struct{ X, Y, W, H float64 }](t, p, `(id) => {
-		const e = document.querySelector("#" + id + " .u-over");
-		e.scrollIntoView({ block: "center", behavior: "instant" });
-		const r = e.getBoundingClientRect();
-		return { X: r.x, Y: r.y, W: r.width, H: r.height };
-	}`, id)
-	settle(t, p)
-	return point{r.X, r.Y}, point{r.W, r.H}
+	at, size, err := p.box(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at, size
 }
 
 func settle(t *testing.T, p *tab) {
@@ -153,42 +148,28 @@ func settle(t *testing.T, p *tab) {
 	}
 }
 
-// mouse sends what a mouse does.
-func mouse(t *testing.T, p *tab, what proto.InputDispatchMouseEventType, at point, down bool, clicks int) {
+func move(t *testing.T, p *tab, to point) {
 	t.Helper()
-	e := proto.InputDispatchMouseEvent{Type: what, X: at.X, Y: at.Y, ClickCount: clicks}
-	if down {
-		n := 1
-		e.Button, e.Buttons = proto.InputMouseButtonLeft, &n
-	}
-	if err := e.Call(p); err != nil {
+	if err := p.move(to); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func move(t *testing.T, p *tab, to point) {
-	t.Helper()
-	mouse(t, p, proto.InputDispatchMouseEventTypeMouseMoved, to, false, 0)
-	settle(t, p)
-}
-
 func drag(t *testing.T, p *tab, from, to point) {
 	t.Helper()
-	move(t, p, from)
-	mouse(t, p, proto.InputDispatchMouseEventTypeMousePressed, from, true, 1)
-	for n := 1.0; n <= 5; n++ {
-		mouse(t, p, proto.InputDispatchMouseEventTypeMouseMoved, point{from.X + (to.X-from.X)*n/5, from.Y + (to.Y-from.Y)*n/5}, true, 0)
+	if err := p.drag(from, to); err != nil {
+		t.Fatal(err)
 	}
-	mouse(t, p, proto.InputDispatchMouseEventTypeMouseReleased, to, true, 1)
-	settle(t, p)
 }
 
 func doubleClick(t *testing.T, p *tab, at point) {
 	t.Helper()
 	move(t, p, at)
 	for n := 1; n <= 2; n++ {
-		mouse(t, p, proto.InputDispatchMouseEventTypeMousePressed, at, true, n)
-		mouse(t, p, proto.InputDispatchMouseEventTypeMouseReleased, at, true, n)
+		err := errors.Join(p.mouse(proto.InputDispatchMouseEventTypeMousePressed, at, true, n), p.mouse(proto.InputDispatchMouseEventTypeMouseReleased, at, true, n))
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	settle(t, p)
 }

@@ -417,9 +417,9 @@ func busyMonth(jobs int) []byte {
 		seed = seed*6364136223846793005 + 1442695040888963407
 		r := float64(seed>>11) / (1 << 53)
 		hour := int(at/3600) % 24
-		pause := 4.0
+		pause := 5.8
 		if hour < 7 || hour > 19 {
-			pause = 14
+			pause = 20.3
 		}
 		at += 2 * r * pause
 		fmt.Fprintf(&b, "%.1f,%.0f\n", at, 30+r*900)
