@@ -148,7 +148,8 @@ func TestSizeIsBounded(t *testing.T) {
 
 // TestSamePageSameBytes: a page can be compared with an earlier one.
 func TestSamePageSameBytes(t *testing.T) {
-	if write(t, full(3, 100)) != write(t, full(3, 100)) {
+	first, second := write(t, full(3, 100)), write(t, full(3, 100))
+	if first != second {
 		t.Error("the same page came out different")
 	}
 }

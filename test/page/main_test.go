@@ -29,13 +29,12 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
+	shared.dir, shared.err = os.MkdirTemp("", "shoal-page")
 	code := m.Run()
 	if shared.browser != nil {
 		shared.browser.stop()
 	}
-	if shared.dir != "" {
-		_ = os.RemoveAll(shared.dir)
-	}
+	_ = os.RemoveAll(shared.dir)
 	os.Exit(code)
 }
 
@@ -46,7 +45,7 @@ func chromium(t *testing.T) *browser {
 		t.Skipf("SKIPPED: %v, so nobody looks at the page as people do", err)
 	}
 	shared.once.Do(func() {
-		if shared.dir, shared.err = os.MkdirTemp("", "shoal-page"); shared.err != nil {
+		if shared.err != nil {
 			return
 		}
 		build := exec.Command("go", "build", "-o", filepath.Join(shared.dir, "shoal"), "../../cmd/shoal")

@@ -353,7 +353,7 @@ func TestWithoutScript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.Close()
+	t.Cleanup(func() { _ = p.Close() })
 	plain := &tab{Page: p.Timeout(patience)}
 	if err := (proto.EmulationSetScriptExecutionDisabled{Value: true}).Call(plain); err != nil {
 		t.Fatal(err)
