@@ -93,8 +93,7 @@ const reality = "what really happened"
 func comparisonPage(f simulateFlags, t trace.Trace, b *bench, results []capacity.Result) *page.Page {
 	p := &page.Page{
 		Title: "Shoal simulate: " + traceName(f.trace),
-		Lead: fmt.Sprintf("%s over %s, played under %s. Each figure is the median of %s; the charts show the run that is nearest to it.",
-			count(results[0].Jobs, "job", "jobs"), spanOf(t), count(len(results), "policy", "policies"), count(f.seeds, "run", "runs")),
+		Lead:  fmt.Sprintf("%s over %s, played under %s. %s", count(results[0].Jobs, "job", "jobs"), spanOf(t), count(len(results), "policy", "policies"), ofRuns(f.seeds)),
 		Facts: fleetFacts(f.Options),
 		Start: t.Start, Clock: !t.Start.Equal(trace.Monday),
 		WaitGrid: capacity.WaitGrid(), Cost: page.Axis{Label: "instance hours"}, Wait: "mean",
@@ -126,6 +125,14 @@ func comparisonPage(f simulateFlags, t trace.Trace, b *bench, results []capacity
 		p.Notes = append(p.Notes, "What really happened is as the trace tells it: when jobs were created, how long they waited, how long they took. Nobody recorded the instances, so there is no cost to it.")
 	}
 	return p
+}
+
+// ofRuns tells what figures and charts are of.
+func ofRuns(seeds int) string {
+	if seeds == 1 {
+		return "All is of one run of each."
+	}
+	return fmt.Sprintf("Each figure is the median of %d runs; the charts show the run that is nearest to it.", seeds)
 }
 
 func traceName(file string) string {

@@ -26,8 +26,8 @@
 
   const state = { on: D.runs.map(() => true), hot: -1, view: null };
   const colour = (i) => css[looks[i].name] + (state.hot >= 0 && state.hot !== i ? "38" : "");
-  const shown = () => state.on.filter(Boolean).length;
-  const close = () => shown() <= 2; // so few that each can be shown in full
+  // close is whether so few policies are left that each can be shown in full.
+  const close = () => state.on.filter((on, i) => on && !D.runs[i].role).length <= 2;
 
   const SVG = "http://www.w3.org/2000/svg";
   const svg = (name, attributes) => {

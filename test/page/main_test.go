@@ -78,7 +78,7 @@ func makePages(dir string) error {
 	if err := os.WriteFile(odd, text, 0o600); err != nil {
 		return err
 	}
-	if err := simulate(dir, odd, "simulate.html"); err != nil {
+	if err := simulate(dir, odd, "simulate.html", specs); err != nil {
 		return err
 	}
 	f, err := os.Create(filepath.Join(dir, "tune.html"))
@@ -89,9 +89,9 @@ func makePages(dir string) error {
 	return advice(1).Write(f)
 }
 
-func simulate(dir, trace, to string) error {
+func simulate(dir, trace, to string, policies []string) error {
 	args := []string{"simulate", "--trace", trace, "--seeds", "1", "--max", "600", "--html", filepath.Join(dir, to)}
-	for _, s := range specs {
+	for _, s := range policies {
 		args = append(args, "--policy", s)
 	}
 	if out, err := exec.Command(filepath.Join(dir, "shoal"), args...).CombinedOutput(); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -207,6 +208,78 @@ func TestHover(t *testing.T) {
 	}
 }
 
+// TestTouch: a finger that taps a chart is told the values there.
+func TestTouch(t *testing.T) {
+	p := look(t, "simulate.html", screens[2])
+	if err := (proto.EmulationSetTouchEmulationEnabled{Enabled: true}).Call(p); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"c-queue", "c-waits"} {
+		at, size := box(t, p, id)
+		finger := []*proto.InputTouchPoint{{X: at.X + size.X*0.5, Y: at.Y + size.Y*0.5}}
+		err := errors.Join(proto.InputDispatchTouchEvent{Type: proto.InputDispatchTouchEventTypeTouchStart, TouchPoints: finger}.Call(p),
+			proto.InputDispatchTouchEvent{Type: proto.InputDispatchTouchEventTypeTouchEnd, TouchPoints: []*proto.InputTouchPoint{}}.Call(p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A browser waits a moment for a second tap before it takes the first for one.
+		if said := ask[string](t, p, `(id) => new Promise((done) => {
+			const e = document.querySelector("#" + id + " .tip");
+			const look = () => (e.hidden ? requestAnimationFrame(look) : done(e.innerText));
+			look();
+			setTimeout(() => done(""), 10000);
+		})`, id); !strings.Contains(said, "shoal") {
+			t.Errorf("%s: the tip says %q", id, said)
+		}
+	}
+}
+
+// TestOddTraces: a page of next to nothing, and one of as many policies as there may be.
+func TestOddTraces(t *testing.T) {
+	chromium(t)
+	many := make([]string, 100)
+	for n := range many {
+		many[n] = fmt.Sprintf("shoal:idle=%ds", 60+n)
+	}
+	for name, c := range map[string]struct {
+		trace    string
+		policies []string
+	}{
+		"one job":       {"created_at,duration\n0,0\n", []string{"static:instances=1"}},
+		"nobody waits":  {"created_at,duration\n0,60\n100,60\n", []string{"oracle"}},
+		"machines":      {"created_at,duration\n0,60\n100,60\n", []string{"shoal:machines=on", "shoal"}},
+		"what happened": {"created_at,duration,waited\n2026-03-02T08:00:00Z,60,5\n2026-03-02T09:00:00Z,90,700\n", []string{"shoal", "static"}},
+		"100 policies":  {string(busyMonth(2000)), many},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(shared.dir, name)
+			if err := os.WriteFile(file+".csv", []byte(c.trace), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := simulate(shared.dir, file+".csv", name+".html", c.policies); err != nil {
+				t.Fatal(err)
+			}
+			for n, s := range screens[:3] {
+				p := look(t, name+".html", s)
+				drawn := ask[[2]string](t, p, `() => [document.documentElement.dataset.drawn || "", String(document.documentElement.scrollWidth)]`)
+				if problems, _ := p.heard(); drawn != [2]string{"yes", fmt.Sprint(s.width)} || len(problems) > 0 {
+					t.Errorf("%s: drawn, and as wide as: %q; the console says %q", s.name, drawn, problems)
+				}
+				if n == 0 { // the rest is the same everywhere
+					for _, v := range violations(t, p) {
+						t.Error(v)
+					}
+				}
+				for _, id := range []string{"c-points", "c-waits", "c-busy"} {
+					if n := ask[[2]int](t, p, painted, id, "c0"); n[1] < 500 {
+						t.Errorf("%s: %d pixels in %s", s.name, n[1], id)
+					}
+				}
+			}
+		})
+	}
+}
+
 func shownRange(t *testing.T, p *tab) string {
 	t.Helper()
 	return ask[string](t, p, `() => document.querySelector("#range").textContent`)
@@ -381,7 +454,7 @@ func TestOpensAtOnce(t *testing.T) {
 	if err := os.WriteFile(month, busyMonth(jobs), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := simulate(shared.dir, month, "month.html"); err != nil {
+	if err := simulate(shared.dir, month, "month.html", specs); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(shared.dir, "month.html")
