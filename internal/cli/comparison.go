@@ -118,7 +118,7 @@ func printComparison(w io.Writer, l look, results []capacity.Result) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d jobs; waits in seconds; * is the best of a column\n\n", results[0].Jobs)
-	b.WriteString(align(append([][]cell{head}, rows...), l))
+	b.WriteString(alignCells(append([][]cell{head}, rows...), l))
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return fmt.Errorf("write result: %w", err)
 	}
@@ -151,9 +151,9 @@ func bestOf(col column, results []capacity.Result) func(capacity.Result) bool {
 	}
 }
 
-// align puts cells under each other, the first column to the left. The first row is
+// alignCells puts cells under each other, the first column to the left. The first row is
 // the head.
-func align(rows [][]cell, l look) string {
+func alignCells(rows [][]cell, l look) string {
 	width := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, c := range row {

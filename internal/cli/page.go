@@ -93,7 +93,7 @@ const reality = "what really happened"
 func comparisonPage(f simulateFlags, t trace.Trace, b *bench, results []capacity.Result) *page.Page {
 	p := &page.Page{
 		Title: "Shoal simulate: " + traceName(f.trace),
-		Lead:  fmt.Sprintf("%s over %s, played under %s. %s", count(results[0].Jobs, "job", "jobs"), spanOf(t), count(len(results), "policy", "policies"), ofRuns(f.seeds)),
+		Lead:  fmt.Sprintf("%s over %s, played under %s. %s", howMany(results[0].Jobs, "job", "jobs"), spanOf(t), howMany(len(results), "policy", "policies"), ofRuns(f.seeds)),
 		Facts: fleetFacts(f.Options),
 		Start: t.Start, Clock: !t.Start.Equal(trace.Monday),
 		WaitGrid: capacity.WaitGrid(), Cost: page.Axis{Label: "instance hours"}, Wait: "mean",
@@ -142,8 +142,8 @@ func traceName(file string) string {
 	return filepath.Base(file)
 }
 
-// count is a number with what it counts.
-func count(n int, one, many string) string {
+// howMany is a number with what it counts.
+func howMany(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}

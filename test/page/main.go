@@ -45,7 +45,7 @@ type picture struct {
 var documents = []picture{
 	{"page-light", screen{width: 1120, height: 1000}, nil},
 	{"page-dark", screen{width: 1120, height: 1000, dark: true}, nil},
-	{"page-zoomed", screen{width: 1120, height: 820}, zoomed},
+	{"page-zoomed", screen{width: 1120, height: 900}, zoomed},
 	{"page-phone", screen{width: 390, height: 844, phone: true, dark: true}, overTime},
 }
 
