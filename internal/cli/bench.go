@@ -70,8 +70,16 @@ const (
 	progressWidth = 40
 )
 
+// work is what takes a while.
+type work interface {
+	// bar is how far it is, on a line.
+	bar() string
+}
+
+func (b *bench) bar() string { return progressBar(b.done.Load(), b.total()) }
+
 // showProgress draws a bar on a terminal until the returned function is called.
-func (c *call) showProgress(b *bench) (stop func()) {
+func (c *call) showProgress(w work) (stop func()) {
 	if !isTerminal(c.Stderr) {
 		return func() {}
 	}
@@ -90,7 +98,7 @@ func (c *call) showProgress(b *bench) (stop func()) {
 				return
 			case now := <-tick.C:
 				if now.Sub(began) >= progressAfter {
-					fmt.Fprint(c.Stderr, "\r\x1b[K"+progressBar(b.done.Load(), b.total()))
+					fmt.Fprint(c.Stderr, "\r\x1b[K"+w.bar())
 					drawn = true
 				}
 			}
@@ -100,7 +108,10 @@ func (c *call) showProgress(b *bench) (stop func()) {
 }
 
 func progressBar(done, total int64) string {
-	share := float64(done) / float64(max(total, 1))
+	return fmt.Sprintf("%s of %d jobs", shareBar(float64(done)/float64(max(total, 1))), total)
+}
+
+func shareBar(share float64) string {
 	full := min(int(share*progressWidth), progressWidth)
-	return fmt.Sprintf("[%s%s] %3.0f %% of %d jobs", strings.Repeat("#", full), strings.Repeat(".", progressWidth-full), 100*share, total)
+	return fmt.Sprintf("[%s%s] %3.0f %%", strings.Repeat("#", full), strings.Repeat(".", progressWidth-full), 100*share)
 }
