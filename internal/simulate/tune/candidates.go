@@ -3,6 +3,8 @@ package tune
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/simulate/trace"
@@ -18,7 +20,7 @@ var (
 	intervals  = []time.Duration{time.Second, 5 * time.Second}
 	holds      = []time.Duration{0, 10 * time.Minute, 30 * time.Minute}
 	mins       = []int{0, 1, 2, 3, 5}
-	spareSteps = []int{1, 2, 3, 5, 8, 12, 20, 30, 45} // idle instances
+	spareSteps = []int{1, 2, 4, 8, 16, 32, 64} // idle instances
 )
 
 // usualHold is what spares are begun with.
@@ -87,13 +89,17 @@ func periods(t trace.Trace) []string {
 	return all
 }
 
+// longestWindow is for how many hours spares are worth a schedule: beyond it they may
+// as well be there all day.
+const longestWindow = 16
+
 // window is the shortest span of hours in which a share of all jobs comes.
 func window(hours [24]int, share float64) string {
 	total := 0
 	for _, n := range hours {
 		total += n
 	}
-	for length := 1; length < 24; length++ {
+	for length := 1; length <= longestWindow; length++ {
 		best, from := -1, 0
 		for h := range 24 {
 			sum := 0
@@ -140,7 +146,7 @@ func spares(instances, slots int, period string) []string {
 func (s *search) rung(level int) []Settings {
 	var all []Settings
 	for _, b := range s.kinds() {
-		for _, idle := range []time.Duration{60 * time.Second, 180 * time.Second, 600 * time.Second, 1800 * time.Second} {
+		for _, idle := range rungIdles(level) {
 			b.Idle, b.Spares, b.Hold = idle, spares(level, b.Slots, ""), 0
 			if level > 0 {
 				b.Hold = usualHold
@@ -149,6 +155,14 @@ func (s *search) rung(level int) []Settings {
 		}
 	}
 	return all
+}
+
+// rungIdles are the idle times of a rung: with spares they matter less.
+func rungIdles(level int) []time.Duration {
+	if level > 0 {
+		return []time.Duration{60 * time.Second, 600 * time.Second}
+	}
+	return []time.Duration{60 * time.Second, 180 * time.Second, 600 * time.Second, 1800 * time.Second}
 }
 
 // kinds are the settings in force on each kind of instance, without a webhook and with
@@ -185,21 +199,20 @@ func (s *search) around(b Settings, r region) [][]Settings {
 		all = append(all, list)
 		list = nil
 	}
-	for _, n := range append([]int{0}, r.levels...) {
-		for _, period := range r.periods {
-			if n == 0 && period != "" {
-				continue
-			}
-			try(func(c *Settings) {
-				c.Spares = spares(n, c.Slots, period)
-				if n == 0 {
-					c.Hold = 0
-				} else if c.Hold == 0 && len(b.Spares) == 0 {
-					c.Hold = usualHold
-				}
-			})
+	level, at := b.level()
+	hold := b.Hold
+	if len(b.Spares) == 0 {
+		hold = usualHold
+	}
+	for _, n := range near(level) {
+		try(func(c *Settings) { c.Spares, c.Hold = spares(n, c.Slots, at), hold })
+	}
+	for _, period := range r.periods {
+		if level > 0 {
+			try(func(c *Settings) { c.Spares, c.Hold = spares(level, c.Slots, period), hold })
 		}
 	}
+	try(func(c *Settings) { c.Spares, c.Hold = nil, 0 })
 	next()
 	if len(b.Spares) > 0 {
 		for _, d := range holds {
@@ -236,5 +249,31 @@ func (s *search) around(b Settings, r region) [][]Settings {
 		try(func(c *Settings) { c.CheckInterval = d })
 	}
 	next()
+	return all
+}
+
+// level is how many idle instances settings hold ready at most, and when, where that is
+// one policy.
+func (s Settings) level() (instances int, period string) {
+	for _, text := range s.Spares {
+		count, when, _ := strings.Cut(text, " ")
+		n, _ := strconv.Atoi(count) // the configuration's check has seen it
+		instances = max(instances, (n+s.Slots-1)/s.Slots)
+		period = when
+	}
+	if len(s.Spares) > 1 {
+		period = ""
+	}
+	return instances, period
+}
+
+// near are the numbers of idle instances around one.
+func near(level int) []int {
+	var all []int
+	for _, n := range []int{level / 2, level * 3 / 4, level - 1, level + 1, level * 5 / 4, level * 3 / 2} {
+		if n > 0 && n != level && !slices.Contains(all, n) {
+			all = append(all, n)
+		}
+	}
 	return all
 }

@@ -57,32 +57,39 @@ const (
 	longestWait  = 24 * time.Hour
 )
 
-// of is the figure that counts.
-func (g Goal) of(w capacity.Wait) float64 { return waits[g.Figure](w) }
+// Of is the figure that counts.
+func (g Goal) Of(w capacity.Wait) float64 { return waits[g.Figure](w) }
 
 // tolerance is by how much a promise may be missed where it is judged on jobs that the
 // choice never saw.
 const tolerance = 0.10
 
-// missed is how far settings on a part are from what is asked, as a share: 1 and less
-// is kept. The median over the seeds has to keep it, and no seed may be beyond the
-// tolerance.
+// missed is how far settings are from what is asked, as a share: 1 and less is kept.
+// The median over the seeds has to keep a promise, and no seed may be beyond the
+// tolerance. What costs too much is further away than anything that does not.
 func (g Goal) missed(f, inForce Result) float64 {
 	miss := 0.0
 	if g.Wait > 0 {
-		miss = max(g.of(f.Wait)/g.Wait, f.Most/(g.Wait*(1+tolerance)))
+		miss = max(g.Of(f.Wait)/g.Wait, f.Most/(g.Wait*(1+tolerance)))
 	}
+	over := 0.0
 	if g.MaxHours > 0 {
-		miss = max(miss, f.HoursAMonth/g.MaxHours)
+		over = f.HoursAMonth / g.MaxHours
 	}
 	if g.MaxShare > 0 {
-		miss = max(miss, ratio(f.Hours, inForce.Hours)/g.MaxShare)
+		over = max(over, ratio(f.Hours, inForce.Hours)/g.MaxShare)
+	}
+	if over > 1 {
+		miss = max(miss, tooDear*over)
 	}
 	if f.Lost > 0 {
 		miss = max(miss, 2)
 	}
 	return miss
 }
+
+// tooDear is further away than any wait.
+const tooDear = 1e6
 
 // keptWithin tells whether the promise was kept within a tolerance.
 func (g Goal) keptWithin(f, inForce Result, within float64) bool {

@@ -69,7 +69,9 @@ type Result struct {
 
 // Point is settings with what they did on the whole trace.
 type Point struct {
-	Policy   string   `json:"settings_as_flags"` // as simulate takes them
+	Flags string `json:"simulate_flags"`
+	Brief string `json:"brief"` // the same for people
+
 	Settings Settings `json:"settings"`
 	Changes  []Change `json:"changes"` // from those in force
 	Result
@@ -109,14 +111,14 @@ func assumed(in Input) Assumed {
 // mark sorts points by their cost, and marks the frontier.
 func mark(points []Point, g Goal) []Point {
 	slices.SortStableFunc(points, func(a, b Point) int {
-		return cmp.Or(cmp.Compare(a.Hours, b.Hours), cmp.Compare(g.of(a.Wait), g.of(b.Wait)))
+		return cmp.Or(cmp.Compare(a.Hours, b.Hours), cmp.Compare(g.Of(a.Wait), g.Of(b.Wait)))
 	})
-	least := 0.0
+	at := 0 // the last of the frontier
 	for n := range points {
-		w := g.of(points[n].Wait)
-		points[n].Frontier = n == 0 || w < least
+		w, least := g.Of(points[n].Wait), g.Of(points[at].Wait)
+		points[n].Frontier = w < least || w == least && points[n].Hours == points[at].Hours
 		if points[n].Frontier {
-			least = w
+			at = n
 		}
 	}
 	return points

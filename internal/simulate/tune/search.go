@@ -2,6 +2,7 @@ package tune
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/shoal-ci/shoal/internal/simulate/capacity"
@@ -34,8 +35,15 @@ func newSearch(in Input, evaluate Evaluate) *search {
 	return s
 }
 
-// exploring is how many seeds settings are played with until they are worth more.
-const exploring = 2
+// exploring is how many seeds settings are played with until they are worth more. Where
+// there are many jobs the dice hardly matter.
+func (s *search) exploring() int {
+	const many = 5000
+	if len(s.in.Trace.Jobs) > many {
+		return 1
+	}
+	return min(2, s.in.Seeds)
+}
 
 // scored are settings with what counts about them on a part.
 type scored struct {
@@ -70,7 +78,7 @@ type choice struct {
 // choose looks for the best settings on a part: a ladder of spares and idle times, then
 // from the best of it one setting at a time, then the best with every seed.
 func (s *search) choose(p Part, share float64) (choice, error) {
-	all, err := s.climb(p, min(exploring, s.in.Seeds), 0.4*share)
+	all, err := s.climb(p, s.exploring(), 0.4*share)
 	if err != nil {
 		return choice{}, err
 	}
@@ -153,7 +161,7 @@ func (s *search) descend(from []scored, p Part, share float64) ([]scored, error)
 				if n >= len(list) { // what was turned left fewer to turn
 					break
 				}
-				tried, err := s.scores(list[n], p, min(exploring, s.in.Seeds), share/float64(len(starts)*rounds*byRound))
+				tried, err := s.scores(list[n], p, s.exploring(), share/float64(len(starts)*rounds*byRound))
 				if err != nil {
 					return nil, err
 				}
@@ -184,7 +192,7 @@ func bestOf(list []scored) scored {
 // final plays what is worth it with every seed, and picks.
 func (s *search) final(all []scored, p Part, share float64) (choice, error) {
 	var settings []Settings
-	for _, x := range shortList(all) {
+	for _, x := range shortList(all, p) {
 		settings = append(settings, x.settings)
 	}
 	finalists, err := s.scores(unique(append([]Settings{all[0].settings}, settings...)), p, s.in.Seeds, 0.7*share)
@@ -195,18 +203,19 @@ func (s *search) final(all []scored, p Part, share float64) (choice, error) {
 	return choice{best: best, found: best.kept(), finalists: finalists}, err
 }
 
-// The most that are played with every seed: of those that do what is asked, the
-// cheapest; and some of the frontier.
+// The most that are played with every seed: of those that do what is asked the
+// cheapest, and of the whole trace, which is shown, some of the frontier.
 const (
-	mostKept     = 8
-	mostFrontier = 10
+	mostKept     = 6
+	mostFrontier = 9
 )
 
-func shortList(all []scored) []scored {
+func shortList(all []scored, p Part) []scored {
 	all = slices.Clone(all)
 	slices.SortStableFunc(all, func(a, b scored) int {
 		return cmp.Or(cmp.Compare(a.hours, b.hours), cmp.Compare(a.sure, b.sure), cmp.Compare(a.settings.String(), b.settings.String()))
 	})
+	all = slices.CompactFunc(all, func(a, b scored) bool { return a.settings.String() == b.settings.String() })
 	var kept, frontier []scored
 	for _, x := range all {
 		if len(frontier) == 0 || x.sure < frontier[len(frontier)-1].sure {
@@ -218,11 +227,14 @@ func shortList(all []scored) []scored {
 	}
 	slices.SortStableFunc(kept, func(a, b scored) int { return cmp.Compare(a.price, b.price) })
 	list := kept[:min(mostKept, len(kept))]
-	for n := range min(mostFrontier, len(frontier)) { // spread evenly, with both ends
-		list = append(list, frontier[n*(len(frontier)-1)/max(1, min(mostFrontier, len(frontier))-1)])
-	}
 	if len(kept) == 0 {
 		list = append(list, bestOf(all))
+	}
+	if p != Whole {
+		return list
+	}
+	for n := range min(mostFrontier, len(frontier)) { // spread evenly, with both ends
+		list = append(list, frontier[n*(len(frontier)-1)/max(1, min(mostFrontier, len(frontier))-1)])
 	}
 	return list
 }
@@ -256,16 +268,16 @@ func (s *search) pick(list []scored) scored {
 func (s *search) clearly(x, than scored) bool {
 	for n := range x.halves {
 		g := s.in.Goal
-		if g.price(x.halves[n].Hours, g.of(x.halves[n].Wait)) > g.price(than.halves[n].Hours, g.of(than.halves[n].Wait)) {
+		if g.price(x.halves[n].Hours, g.Of(x.halves[n].Wait)) > g.price(than.halves[n].Hours, g.Of(than.halves[n].Wait)) {
 			return false
 		}
 	}
 	return x.than(than, margin)
 }
 
-// simplify takes changes back that bring nothing, one at a time.
+// simplify takes changes back that bring next to nothing, one at a time.
 func (s *search) simplify(x scored, p Part, share float64) (scored, error) {
-	ends := s.done + share
+	ends, most := s.done+share, x.price*(1+margin/2)
 	for {
 		force, err := s.scores([]Settings{s.in.InForce}, p, s.in.Seeds, 0)
 		if err != nil {
@@ -276,7 +288,7 @@ func (s *search) simplify(x scored, p Part, share float64) (scored, error) {
 			return x, err
 		}
 		at := slices.IndexFunc(without, func(y scored) bool {
-			return y.kept() && y.price <= x.price*(1+margin/4) && (!force[0].kept() || s.clearly(y, force[0])) && x.kept()
+			return y.kept() && y.price <= most && (!force[0].kept() || s.clearly(y, force[0])) && x.kept()
 		})
 		if at < 0 {
 			s.done = ends
@@ -324,7 +336,7 @@ func (s *search) scores(list []Settings, p Part, seeds int, share float64) ([]sc
 	all := make([]scored, len(list))
 	for n := range list {
 		f := [2]Result{a[n+1], b[n+1]}
-		x := scored{settings: list[n], halves: f, sure: max(g.of(f[0].Wait), g.of(f[1].Wait)), hours: f[0].Hours + f[1].Hours}
+		x := scored{settings: list[n], halves: f, sure: max(g.Of(f[0].Wait), g.Of(f[1].Wait)), hours: f[0].Hours + f[1].Hours}
 		x.miss = max(g.missed(waitsOnly(f[0]), a[0]), g.missed(waitsOnly(f[1]), b[0]), g.missed(s.both(f), s.both([2]Result{a[0], b[0]})))
 		x.price = g.price(x.hours, x.sure)
 		all[n] = x
@@ -406,7 +418,7 @@ func (s *search) result(runs []capacity.Result, p Part) Result {
 		Utilisation: m.Utilisation, Launches: m.Launches, Unused: m.LaunchesUnused, Lost: m.JobsLost + m.JobsUnfinished,
 	}
 	for n, run := range runs {
-		w := s.in.Goal.of(run.Wait)
+		w := s.in.Goal.Of(run.Wait)
 		r.Most = max(r.Most, w)
 		if n == 0 || w < r.Least {
 			r.Least = w
@@ -427,22 +439,26 @@ func (s *search) points(list []Settings, share float64) ([]Point, error) {
 	}
 	all := make([]Point, len(list))
 	for n, x := range list {
-		all[n] = Point{Policy: x.String(), Settings: x, Changes: x.From(s.in.InForce), Result: whole[n], Sure: scores[n].sure, Kept: scores[n].kept()}
+		all[n] = Point{Flags: x.String(), Brief: x.Brief(s.in.InForce), Settings: x, Changes: x.From(s.in.InForce), Result: whole[n], Sure: scores[n].sure, Kept: scores[n].kept()}
 	}
 	return all, nil
 }
 
 // obstacles plays the closest settings on fleets that differ in one thing.
-func (s *search) obstacles(o *Outcome, x Settings) error {
+func (s *search) obstacles(o *Outcome, c choice) error {
+	x := c.best.settings
 	plain, err := s.figures([]Settings{x}, Whole, s.in.Seeds, 0)
 	if err != nil {
 		return err
+	}
+	if g := s.in.Goal; g.Wait > 0 && (g.MaxHours > 0 || g.MaxShare > 0) {
+		s.dearer(o, c.finalists)
 	}
 	more := x
 	more.Max = x.Max * 3
 	faster := s.in.Fleet
 	faster.Boot /= 2
-	for _, c := range []struct {
+	for _, other := range []struct {
 		words    string
 		fleet    capacity.Options
 		settings Settings
@@ -451,13 +467,28 @@ func (s *search) obstacles(o *Outcome, x Settings) error {
 		{"an instance booted in half the time", faster, x},
 		{"there were a webhook (docs/webhook.md)", s.in.Fleet, x.withWebhook(s.in.Fleet, o.Trace.Stages)},
 	} {
-		f, err := s.figuresOf(c.fleet, []Settings{c.settings}, Whole, s.in.Seeds, 0)
+		f, err := s.figuresOf(other.fleet, []Settings{other.settings}, Whole, s.in.Seeds, 0)
 		if err != nil {
 			return err
 		}
 		g := s.in.Goal
-		was, is := g.of(plain[0].Wait), g.of(f[0].Wait)
-		o.Obstacles = append(o.Obstacles, Obstacle{If: c.words, Figure: is, Matters: is < was*(1-tolerance), Enough: g.Wait > 0 && is <= g.Wait})
+		was, is := g.Of(plain[0].Wait), g.Of(f[0].Wait)
+		o.Obstacles = append(o.Obstacles, Obstacle{If: other.words, Figure: is, Matters: is < was*(1-tolerance), Enough: g.Wait > 0 && is <= g.Wait})
 	}
 	return nil
+}
+
+// dearer is what the promise costs where the cost that is allowed does not buy it.
+func (s *search) dearer(o *Outcome, list []scored) {
+	at := -1
+	for n, x := range list {
+		if x.sure <= s.in.Goal.Wait && (at < 0 || x.hours < list[at].hours) {
+			at = n
+		}
+	}
+	if at >= 0 {
+		cost := s.both(list[at].halves).HoursAMonth
+		words := fmt.Sprintf("it might cost %.0f hours a month (%s)", cost, list[at].settings.Brief(s.in.InForce))
+		o.Obstacles = append(o.Obstacles, Obstacle{If: words, Figure: list[at].sure, Matters: true, Enough: true})
+	}
 }

@@ -42,32 +42,51 @@ func Defaults() Settings {
 // but for the idle time.
 func (s Settings) Policy() string {
 	d := Defaults()
-	list := []string{"idle=" + s.Idle.String()}
+	list := []string{"idle=" + short(s.Idle)}
 	add := func(is bool, name, value string) {
 		if is {
 			list = append(list, name+"="+value)
 		}
 	}
-	add(s.Learn > 0, "learn", s.Learn.String())
-	add(s.Period != d.Period, "period", s.Period.String())
-	add(s.Saturated != d.Saturated, "saturated_period", s.Saturated.String())
-	add(s.BlindAfter != d.BlindAfter, "blind_after", s.BlindAfter.String())
+	add(s.Learn > 0, "learn", short(s.Learn))
+	add(s.Period != d.Period, "period", short(s.Period))
+	add(s.Saturated != d.Saturated, "saturated_period", short(s.Saturated))
+	add(s.BlindAfter != d.BlindAfter, "blind_after", short(s.BlindAfter))
 	if len(s.Spares) == 1 {
 		slots, period, _ := strings.Cut(s.Spares[0], " ")
 		add(true, "spares", slots)
 		add(period != "", "spares_period", period)
 	}
 	add(len(s.Spares) > 1, "spares_slots", strings.Join(s.Spares, ";"))
-	add(len(s.Spares) > 0 && s.Hold > 0, "spares_hold", s.Hold.String())
+	add(len(s.Spares) > 0 && s.Hold > 0, "spares_hold", short(s.Hold))
 	add(s.Webhook, "hook", "on")
-	add(s.Webhook, "webhook_grace", s.WebhookGrace.String())
+	add(s.Webhook, "webhook_grace", short(s.WebhookGrace))
 	add(s.Webhook && s.Anticipate, "anticipate", "on")
 	return "shoal:" + strings.Join(list, ",")
 }
 
-// String is all of them: the policy, and simulate's flags.
+// String is all of them, as simulate's flags.
 func (s Settings) String() string {
-	return fmt.Sprintf("%s --slots %d --min %d --max %d --check-interval %s", s.Policy(), s.Slots, s.Min, s.Max, s.CheckInterval)
+	return fmt.Sprintf("--policy '%s' --slots %d --min %d --max %d --check-interval %s", s.Policy(), s.Slots, s.Min, s.Max, short(s.CheckInterval))
+}
+
+// Brief is the policy, and what else is not as in others.
+func (s Settings) Brief(others Settings) string {
+	text := strings.TrimPrefix(s.Policy(), "shoal:")
+	for _, x := range []struct {
+		name     string
+		is, they string
+	}{
+		{"slots", strconv.Itoa(s.Slots), strconv.Itoa(others.Slots)},
+		{"min", strconv.Itoa(s.Min), strconv.Itoa(others.Min)},
+		{"max", strconv.Itoa(s.Max), strconv.Itoa(others.Max)},
+		{"check_interval", short(s.CheckInterval), short(others.CheckInterval)},
+	} {
+		if x.is != x.they {
+			text += "," + x.name + "=" + x.is
+		}
+	}
+	return text
 }
 
 // Options are the simulator's, for a fleet with these settings.
@@ -141,14 +160,17 @@ func (s Settings) list() []setting {
 }
 
 // duration is a time as the configuration has it.
-func duration(d time.Duration) string {
+func duration(d time.Duration) string { return strconv.Quote(short(d)) }
+
+// short is a time in minutes or seconds, where it is whole ones.
+func short(d time.Duration) string {
 	switch {
 	case d >= time.Minute && d%time.Minute == 0:
-		return strconv.Quote(fmt.Sprintf("%dm", d/time.Minute))
+		return fmt.Sprintf("%dm", d/time.Minute)
 	case d%time.Second == 0:
-		return strconv.Quote(fmt.Sprintf("%ds", d/time.Second))
+		return fmt.Sprintf("%ds", d/time.Second)
 	}
-	return strconv.Quote(d.String())
+	return d.String()
 }
 
 // From is what has to be changed to come from other settings to these.

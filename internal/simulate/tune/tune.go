@@ -131,7 +131,7 @@ func (s *search) beside(o *Outcome, c choice) error {
 	if c.found {
 		return nil
 	}
-	return s.obstacles(o, c.best.settings)
+	return s.obstacles(o, c)
 }
 
 // show plays on the whole trace what is to be shown, and sums up.
@@ -144,8 +144,12 @@ func (s *search) show(o *Outcome, c choice) error {
 	if err != nil {
 		return err
 	}
-	o.InForce = points[0]
-	best := points[slices.IndexFunc(points, func(p Point) bool { return p.Policy == c.best.settings.String() })]
+	o.Points = mark(points, s.in.Goal)
+	find := func(x Settings) Point {
+		return o.Points[slices.IndexFunc(o.Points, func(p Point) bool { return p.Flags == x.String() })]
+	}
+	o.InForce = find(s.in.InForce)
+	best := find(c.best.settings)
 	switch {
 	case !c.found:
 		o.Verdict, o.Closest = OutOfReach, &best
@@ -154,7 +158,6 @@ func (s *search) show(o *Outcome, c choice) error {
 	default:
 		o.Verdict, o.Recommended = Better, &best
 	}
-	o.Points = mark(points, s.in.Goal)
 	o.Saved = 1 - ratio(best.Hours, o.InForce.Hours)
 	return nil
 }
