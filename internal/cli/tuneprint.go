@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 
 	"github.com/shoal-ci/shoal/internal/simulate/tune"
@@ -103,11 +104,14 @@ func (t *tunedText) table() {
 		head = append(head, "cost/month")
 	}
 	rows := [][]string{append(head, "to now", "")}
-	for _, p := range o.Points {
+	var last *tune.Point
+	for n, p := range o.Points {
 		mark := t.mark(p)
-		if !p.Frontier && mark == "" {
+		again := last != nil && p.Hours == last.Hours && o.Goal.Of(p.Wait) == o.Goal.Of(last.Wait)
+		if mark == "" && (!p.Frontier || again) {
 			continue
 		}
+		last = &o.Points[n]
 		row := []string{p.Brief, fmt.Sprintf("%.1f", o.Goal.Of(p.Wait)), fmt.Sprintf("%.1f", p.Sure)}
 		if o.Goal.Figure != "mean" {
 			row = append(row, fmt.Sprintf("%.1f", p.Wait.Mean))
@@ -130,6 +134,8 @@ func waitColumn(figure string) string {
 
 func (t *tunedText) mark(p tune.Point) string {
 	switch o := t.o; {
+	case p.Flags == o.InForce.Flags && o.Verdict != tune.OutOfReach:
+		return "in force"
 	case o.Recommended != nil && p.Flags == o.Recommended.Flags:
 		return "recommended"
 	case o.Closest != nil && p.Flags == o.Closest.Flags:
@@ -144,16 +150,15 @@ func (t *tunedText) recommended() {
 	o, p := t.o, t.o.Recommended
 	if o.Verdict == tune.Keep {
 		t.head("Keep the settings in force.")
-		t.line("Nothing that was tried is clearly better: that is, by 2 % and in both halves of the trace.")
+		t.line("Nothing that was tried is clearly better: that is, by 2 %% and in both halves of the trace.")
 		return
 	}
 	t.head("Recommended: " + p.Brief)
-	more, month := o.InForce.Hours-p.Hours, o.InForce.HoursAMonth-p.HoursAMonth
-	word := "less"
-	if more < 0 {
-		word, more, month = "more", -more, -month
+	month, word := o.InForce.HoursAMonth-p.HoursAMonth, "less"
+	if month < 0 {
+		month, word = -month, "more"
 	}
-	t.line("It would have cost %.1f of %.1f instance hours %s (%.1f %%): %s a month.", more, o.InForce.Hours, word, 100*more/o.InForce.Hours, t.cost(month))
+	t.line("It would have cost %.1f instance hours in place of %.1f: %.1f %% %s, %s a month.", p.Hours, o.InForce.Hours, math.Abs(100*o.Saved), word, t.cost(month))
 	if !o.InForce.Kept {
 		t.line("The settings in force do not do what is asked: %s is %s in the worse half.", waitName(o.Goal.Figure), waitText(o.InForce.Sure))
 	}

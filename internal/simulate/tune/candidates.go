@@ -11,12 +11,13 @@ import (
 )
 
 // What is tried of each setting. An idle threshold of less than a minute saves little
-// more, and launches half as much again; a hold of less is no hold.
+// more, and launches half as much again; a longer scale_up.blind_after would save by
+// having jobs that nobody knows of wait longer.
 var (
 	idles      = []time.Duration{60 * time.Second, 120 * time.Second, 180 * time.Second, 300 * time.Second, 600 * time.Second, 1800 * time.Second}
 	learns     = []time.Duration{10 * time.Minute, 30 * time.Minute}
 	saturateds = []time.Duration{time.Second}
-	blinds     = []time.Duration{30 * time.Second, 3 * time.Minute}
+	blinds     = []time.Duration{30 * time.Second}
 	intervals  = []time.Duration{time.Second, 5 * time.Second}
 	holds      = []time.Duration{0, 10 * time.Minute, 30 * time.Minute}
 	mins       = []int{0, 1, 2, 3, 5}

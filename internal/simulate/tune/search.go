@@ -275,32 +275,45 @@ func (s *search) clearly(x, than scored) bool {
 	return x.than(than, margin)
 }
 
-// simplify takes changes back that bring next to nothing, one at a time.
+// simplify takes changes back that bring next to nothing, one at a time: what few people
+// turn has to bring more.
 func (s *search) simplify(x scored, p Part, share float64) (scored, error) {
-	ends, most := s.done+share, x.price*(1+margin/2)
+	ends, price := s.done+share, x.price
+	defer func() { s.done = ends }()
+	if !x.kept() {
+		return x, nil
+	}
 	for {
 		force, err := s.scores([]Settings{s.in.InForce}, p, s.in.Seeds, 0)
 		if err != nil {
 			return x, err
 		}
-		without, err := s.scores(withoutOne(x.settings, s.in.InForce), p, s.in.Seeds, 0)
+		list, rare := withoutOne(x.settings, s.in.InForce)
+		without, err := s.scores(list, p, s.in.Seeds, 0)
 		if err != nil {
 			return x, err
 		}
-		at := slices.IndexFunc(without, func(y scored) bool {
-			return y.kept() && y.price <= most && (!force[0].kept() || s.clearly(y, force[0])) && x.kept()
-		})
+		at := -1
+		for n, y := range without {
+			most := price * (1 + margin/2)
+			if n < rare {
+				most = price * (1 + margin)
+			}
+			if y.kept() && y.price <= most && (!force[0].kept() || s.clearly(y, force[0])) {
+				at = n
+				break
+			}
+		}
 		if at < 0 {
-			s.done = ends
 			return x, nil
 		}
 		x = without[at]
 	}
 }
 
-// withoutOne are settings with one of their changes taken back, for each.
-func withoutOne(x, force Settings) []Settings {
-	var all []Settings
+// withoutOne are settings with one of their changes taken back, for each; what is rarely
+// turned comes first.
+func withoutOne(x, force Settings) (all []Settings, rare int) {
 	back := func(is bool, turn func(*Settings)) {
 		if is {
 			c := x
@@ -312,11 +325,12 @@ func withoutOne(x, force Settings) []Settings {
 	back(x.BlindAfter != force.BlindAfter, func(c *Settings) { c.BlindAfter = force.BlindAfter })
 	back(x.Saturated != force.Saturated, func(c *Settings) { c.Saturated = force.Saturated })
 	back(x.Learn != force.Learn, func(c *Settings) { c.Learn = force.Learn })
+	rare = len(all)
 	back(x.Min != force.Min, func(c *Settings) { c.Min = force.Min })
 	back(x.Max != force.Max, func(c *Settings) { c.Max = force.Max })
 	back(!slices.Equal(x.Spares, force.Spares) && x.Slots == force.Slots, func(c *Settings) { c.Spares, c.Hold = force.Spares, force.Hold })
 	back(x.Idle != force.Idle, func(c *Settings) { c.Idle = force.Idle })
-	return all
+	return all, rare
 }
 
 // scores plays settings on both halves of a part. What is asked is measured by what
