@@ -240,8 +240,8 @@ func (t *tunedText) sureness() {
 	}
 	for n, h := range o.Halves {
 		other := []string{"second", "first"}[n]
-		t.line("  Chosen on the %s alone (%s), the %s half has %s, %+.1f %% of what it costs now: %s.", h.Chosen, h.Settings.Brief(o.InForce.Settings),
-			other, waitText(o.Goal.Of(h.Judged.Wait)), -100*h.Saved, verdictOn(h))
+		t.line("  Chosen on the %s alone (%s), the %s half has %s for %s: %s.", h.Chosen, h.Settings.Brief(o.InForce.Settings),
+			other, waitText(o.Goal.Of(h.Judged.Wait)), savedText(h.Saved), verdictOn(h))
 	}
 	for _, text := range o.Trace.Cautions() {
 		t.line("  The trace covers %s.", text)
@@ -249,6 +249,18 @@ func (t *tunedText) sureness() {
 	if !o.Trace.Dated && o.Recommended != nil && strings.Contains(o.Recommended.Brief, "spares_period") {
 		t.line("  The trace has seconds for times: its first day is taken for a Monday, and the hours of spares.slots count from its beginning.")
 	}
+}
+
+// savedText is a share that is saved, in words.
+func savedText(share float64) string {
+	percent := fmt.Sprintf("%.1f", math.Abs(100*share))
+	switch {
+	case percent == "0.0":
+		return "as much as now"
+	case share > 0:
+		return percent + " % less than now"
+	}
+	return percent + " % more than now"
 }
 
 // verdictOn is what became of a choice on jobs that it did not see.

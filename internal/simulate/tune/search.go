@@ -101,8 +101,9 @@ func (s *search) glance(p Part, share float64) (choice, error) {
 // Where the ladder of spares ends: at so many times the cost of the settings in force,
 // or where what is asked was reached, and more spares only cost more.
 const (
-	farTooMuch = 8
-	muchDearer = 1.3
+	farTooMuch  = 8
+	muchDearer  = 1.3
+	worthSeeing = 2.5 // of the whole trace the frontier is shown up to there
 )
 
 // climb tries more and more spares, as long as that may be worth it. Those in force come
@@ -122,7 +123,7 @@ func (s *search) climb(p Part, seeds int, share float64) ([]scored, error) {
 		}
 		all = append(all, tried...)
 		r.levels = levels[1 : n+1]
-		if s.enough(tried, all) {
+		if s.enough(tried, all, p) {
 			break
 		}
 	}
@@ -131,12 +132,15 @@ func (s *search) climb(p Part, seeds int, share float64) ([]scored, error) {
 }
 
 // enough tells whether a rung costs too much for a higher one to be of use.
-func (s *search) enough(rung, all []scored) bool {
+func (s *search) enough(rung, all []scored, p Part) bool {
 	least := slices.MinFunc(rung, func(a, b scored) int { return cmp.Compare(a.hours, b.hours) }).hours
 	if s.in.Goal.Wait == 0 { // what is asked is a cost
 		return !slices.ContainsFunc(rung, scored.kept)
 	}
 	best := bestOf(all)
+	if p == Whole && least < all[0].hours*worthSeeing {
+		return false
+	}
 	return least > all[0].hours*farTooMuch || best.kept() && least > best.hours*muchDearer
 }
 
