@@ -34,6 +34,7 @@ var layers = map[string][]string{
 	"internal/simulate":          {"internal/fleet", "internal/scaling", "internal/life", "internal/world"},
 	"internal/simulate/capacity": {"internal/fleet", "internal/scaling", "internal/life", "internal/simulate", "internal/simulate/trace"},
 	"internal/simulate/trace":    {},
+	"internal/simulate/tune":     {"internal/fleet", "internal/scaling", "internal/simulate/capacity", "internal/simulate/trace"},
 	"internal/emulator/...":      {"internal/fleet", "internal/scaling", "internal/life", "internal/world", "internal/emulator/...", "packaging/..."},
 
 	"internal/config":  {"internal/fleet", "internal/scaling"},
@@ -75,7 +76,7 @@ var why = []struct{ from, to, reason string }{
 }
 
 // core are the packages that do no I/O.
-var core = []string{"internal/fleet", "internal/scaling", "internal/life", "internal/world", "internal/simulate", "internal/simulate/capacity", "internal/simulate/trace"}
+var core = []string{"internal/fleet", "internal/scaling", "internal/life", "internal/world", "internal/simulate", "internal/simulate/capacity", "internal/simulate/trace", "internal/simulate/tune"}
 
 // notInCore are imports that would let the core reach outside.
 var notInCore = map[string]string{

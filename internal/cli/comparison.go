@@ -191,6 +191,18 @@ func alignCells(rows [][]cell, l look) string {
 	return b.String()
 }
 
+// align puts texts under each other in the same way; a text that ends in a star is the best.
+func align(rows [][]string, p palette) string {
+	cells := make([][]cell, len(rows))
+	for n, row := range rows {
+		for _, text := range row {
+			plain, best := strings.CutSuffix(text, "*")
+			cells[n] = append(cells[n], cell{text: plain, best: best, bar: -1})
+		}
+	}
+	return alignCells(cells, look{palette: p})
+}
+
 // barred tells whether a column has bars.
 func barred(rows [][]cell, column int) bool {
 	return slices.ContainsFunc(rows, func(row []cell) bool { return row[column].bar >= 0 })

@@ -219,7 +219,7 @@ func pastCells(r capacity.Result) []page.Cell {
 
 // waitsOf names waits as page.Measures does.
 func waitsOf(w capacity.Wait) map[string]float64 {
-	return map[string]float64{"mean": w.Mean, "p50": w.P50, "p90": w.P90, "p95": w.P95, "p99": w.P99}
+	return map[string]float64{"mean": w.Mean, "p50": w.P50, "p90": w.P90, "p95": w.P95, "p99": w.P99, "max": w.Max}
 }
 
 func timelineOf(t capacity.Timeline) page.Timeline {

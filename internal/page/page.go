@@ -50,7 +50,7 @@ type Page struct {
 }
 
 // Measures are the names of what a Point's waits are.
-var Measures = []string{"mean", "p50", "p90", "p95", "p99"}
+var Measures = []string{"mean", "p50", "p90", "p95", "p99", "max"}
 
 // Fact is a name and what goes with it.
 type Fact struct{ Name, Text string }
