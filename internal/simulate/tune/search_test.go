@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -36,8 +37,11 @@ func (m made) evaluate(b tune.Batch) ([]capacity.Result, error) {
 func ready(s tune.Settings) float64 {
 	slots := 0
 	for _, text := range s.Spares {
-		n := 0
-		fmt.Sscan(text, &n)
+		count, _, _ := strings.Cut(text, " ")
+		n, err := strconv.Atoi(count)
+		if err != nil {
+			panic(err)
+		}
 		slots = max(slots, n)
 	}
 	return float64(slots) / float64(s.Slots)
