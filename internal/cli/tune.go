@@ -94,9 +94,9 @@ func (c *call) tune(ctx context.Context, f tuneFlags) error {
 	if err != nil {
 		return err
 	}
-	bench := newTuneBench(ctx, in.Trace)
+	bench := newTuneBench(in.Trace)
 	stop := c.showProgress(bench)
-	o, err := tune.Search(in, bench.evaluate)
+	o, err := tune.Search(in, func(b tune.Batch) ([]capacity.Result, error) { return bench.evaluate(ctx, b) })
 	stop()
 	if err != nil {
 		return &commandError{code: life.Failed, err: err}

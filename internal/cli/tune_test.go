@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -69,7 +70,7 @@ func TestTracesOnTheSparesClock(t *testing.T) {
 
 // TestTuneBar: the bar goes from a batch's beginning to its end.
 func TestTuneBar(t *testing.T) {
-	b := newTuneBench(t.Context(), trace.New(trace.Monday, []trace.Job{{Duration: time.Minute}, {Duration: time.Minute}}))
+	b := newTuneBench(trace.New(trace.Monday, []trace.Job{{Duration: time.Minute}, {Duration: time.Minute}}))
 	b.begin(tune.Batch{Plays: []tune.Play{{}, {}}, From: 0.5, To: 0.9})
 	if got, want := b.bar(), "[####################....................]  50 % of the search"; got != want {
 		t.Errorf("%q, want %q", got, want)
@@ -77,5 +78,16 @@ func TestTuneBar(t *testing.T) {
 	b.done.Add(2)
 	if got, want := b.bar(), "[############################............]  70 % of the search"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestTuneIsInterrupted: a search that is stopped ends without waiting for its batch.
+func TestTuneIsInterrupted(t *testing.T) {
+	b := newTuneBench(trace.New(trace.Monday, []trace.Job{{Duration: time.Minute}}))
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	s := tune.Defaults()
+	if _, err := b.evaluate(ctx, tune.Batch{Plays: []tune.Play{{Settings: s, Options: s.Options(capacity.Options{})}}}); err == nil || err.Error() != "interrupted" {
+		t.Errorf("%v", err)
 	}
 }

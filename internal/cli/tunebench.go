@@ -15,7 +15,6 @@ import (
 // tuneBench plays what a search asks for, as many runs at once as there are
 // processors.
 type tuneBench struct {
-	ctx   context.Context
 	plans []*capacity.Plan // of each part
 
 	mu       sync.Mutex
@@ -24,28 +23,28 @@ type tuneBench struct {
 	done     atomic.Int64
 }
 
-func newTuneBench(ctx context.Context, t trace.Trace) *tuneBench {
-	b := &tuneBench{ctx: ctx}
+func newTuneBench(t trace.Trace) *tuneBench {
+	b := &tuneBench{}
 	for _, part := range tune.Parts(t) {
 		b.plans = append(b.plans, capacity.NewPlan(part))
 	}
 	return b
 }
 
-func (b *tuneBench) evaluate(batch tune.Batch) ([]capacity.Result, error) {
+func (b *tuneBench) evaluate(ctx context.Context, batch tune.Batch) ([]capacity.Result, error) {
 	b.begin(batch)
 	results, failed := make([]capacity.Result, len(batch.Plays)), make([]error, len(batch.Plays))
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
-			for n := int(next.Add(1)) - 1; n < len(batch.Plays) && b.ctx.Err() == nil; n = int(next.Add(1)) - 1 {
-				results[n], failed[n] = b.play(batch.Plays[n])
+			for n := int(next.Add(1)) - 1; n < len(batch.Plays) && ctx.Err() == nil; n = int(next.Add(1)) - 1 {
+				results[n], failed[n] = b.play(ctx, batch.Plays[n])
 			}
 		})
 	}
 	wg.Wait()
-	if b.ctx.Err() != nil {
+	if ctx.Err() != nil {
 		return nil, errors.New("interrupted")
 	}
 	return results, errors.Join(failed...)
@@ -61,7 +60,7 @@ func (b *tuneBench) begin(batch tune.Batch) {
 	b.done.Store(0)
 }
 
-func (b *tuneBench) play(p tune.Play) (capacity.Result, error) {
+func (b *tuneBench) play(ctx context.Context, p tune.Play) (capacity.Result, error) {
 	policy, err := capacity.Parse(p.Settings.Policy())
 	if err != nil {
 		return capacity.Result{}, err
@@ -73,7 +72,7 @@ func (b *tuneBench) play(p tune.Play) (capacity.Result, error) {
 	r := capacity.Run(b.plans[p.Part], policy, p.Options, p.Seed, func(done int) bool {
 		b.done.Add(int64(done) - told)
 		told = int64(done)
-		return b.ctx.Err() == nil
+		return ctx.Err() == nil
 	})
 	b.done.Add(int64(b.plans[p.Part].Jobs()) - told)
 	return r, nil

@@ -151,6 +151,9 @@ func (t *tunedText) recommended() {
 	if o.Verdict == tune.Keep {
 		t.head("Keep the settings in force.")
 		t.line("Nothing that was tried is clearly better: that is, by 2 %% and in both halves of the trace.")
+		if g := o.Goal; g.Wait > 0 && p.Sure > g.Wait {
+			t.line("In the worse half %s is %s: a little more than what is asked, which is no reason to pay more.", waitName(g.Figure), waitText(p.Sure))
+		}
 		return
 	}
 	t.head("Recommended: " + p.Brief)

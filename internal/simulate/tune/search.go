@@ -203,6 +203,9 @@ func (s *search) final(all []scored, p Part, share float64) (choice, error) {
 	if err != nil {
 		return choice{}, err
 	}
+	if finalists[0].miss, err = s.missedInForce(finalists[0], p); err != nil {
+		return choice{}, err
+	}
 	best, err := s.simplify(s.pick(finalists), p, 0.3*share)
 	return choice{best: best, found: best.kept(), finalists: finalists}, err
 }
@@ -241,6 +244,23 @@ func shortList(all []scored, p Part) []scored {
 		list = append(list, frontier[n*(len(frontier)-1)/max(1, min(mostFrontier, len(frontier))-1)])
 	}
 	return list
+}
+
+// missedInForce is how far the settings in force are from what is asked, by a milder
+// measure: they have to do it on the whole of a part, and within the tolerance in its
+// halves. To change them, and to pay for it, takes more than a half that is a little off.
+func (s *search) missedInForce(x scored, p Part) (float64, error) {
+	g := s.in.Goal
+	whole, err := s.figures([]Settings{x.settings}, p, s.in.Seeds, 0)
+	if err != nil || x.kept() || g.missed(whole[0], whole[0]) > 1 {
+		return x.miss, err
+	}
+	for _, h := range x.halves {
+		if !g.keptWithin(waitsOnly(h), waitsOnly(h), tolerance) {
+			return x.miss, nil
+		}
+	}
+	return 1, nil
 }
 
 // pick is the one to recommend: those in force, which come first, unless another is
@@ -457,6 +477,11 @@ func (s *search) points(list []Settings, share float64) ([]Point, error) {
 	}
 	all := make([]Point, len(list))
 	for n, x := range list {
+		if x.String() == s.in.InForce.String() {
+			if scores[n].miss, err = s.missedInForce(scores[n], Whole); err != nil {
+				return nil, err
+			}
+		}
 		all[n] = Point{Flags: x.String(), Brief: x.Brief(s.in.InForce), Settings: x, Changes: x.From(s.in.InForce), Result: whole[n], Sure: scores[n].sure, Kept: scores[n].kept()}
 	}
 	return all, nil

@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -36,8 +37,11 @@ func (m made) evaluate(b tune.Batch) ([]capacity.Result, error) {
 func ready(s tune.Settings) float64 {
 	slots := 0
 	for _, text := range s.Spares {
-		n := 0
-		fmt.Sscan(text, &n)
+		count, _, _ := strings.Cut(text, " ")
+		n, err := strconv.Atoi(count)
+		if err != nil {
+			panic(err)
+		}
 		slots = max(slots, n)
 	}
 	return float64(slots) / float64(s.Slots)
@@ -125,6 +129,23 @@ func TestWhatIsInForceStays(t *testing.T) {
 		o := search(t, input("p95=60s"), noisy(flat, 0.005, seed))
 		if o.Verdict != tune.Keep || len(o.Recommended.Changes) != 0 || o.Saved != 0 {
 			t.Errorf("seed %d: %s, %+v", seed, o.Verdict, o.Recommended)
+		}
+	}
+}
+
+// TestALittleOffInAHalf: settings in force that keep a promise on the whole stay where one
+// half is a little beyond it, and not where it is far beyond.
+func TestALittleOffInAHalf(t *testing.T) {
+	for busy, want := range map[float64]tune.Verdict{1.05: tune.Keep, 1.3: tune.Better} {
+		m := made(func(s tune.Settings, p tune.Part, seed uint64) (wait, hours float64) {
+			wait, hours = 60/(1+ready(s)), 100+30*ready(s)
+			if p == 2 || p > 4 {
+				wait *= busy
+			}
+			return wait, hours
+		})
+		if o := search(t, input("p95=60s"), m); o.Verdict != want || o.InForce.Kept != (want == tune.Keep) {
+			t.Errorf("the busy half waits %.2f times as long: %s, %+v", busy, o.Verdict, o.InForce)
 		}
 	}
 }
@@ -271,7 +292,11 @@ func TestOutcomeHoldsTogether(t *testing.T) {
 				w = append(w, x)
 			}
 			slices.Sort(w)
-			if w[1] > in.Goal.Wait || w[2] > 1.1*in.Goal.Wait {
+			limit := in.Goal.Wait
+			if o.Verdict == tune.Keep { // a half that is a little off is no reason to change them
+				limit *= 1.1
+			}
+			if w[1] > limit || w[2] > 1.1*limit {
 				t.Errorf("seed %d: promised %.0f s, waits %.1f in the %s", seed, in.Goal.Wait, w, part)
 			}
 		}
