@@ -18,18 +18,22 @@ const (
 	colDuration
 	colPipeline
 	colStage
+	colWaited
+	colRunner
+	colName
 	columns
 )
 
-var names = [columns]string{"created_at", "duration", "pipeline", "stage"}
+var names = [columns]string{"created_at", "duration", "pipeline", "stage", "waited", "runner", "name"}
 
 // Read reads a trace: CSV with a header that names created_at (seconds, or RFC
-// 3339) and duration (seconds), and may name pipeline and stage, in any order.
+// 3339) and duration (seconds), and may name pipeline, stage, waited (seconds),
+// runner and name, in any order.
 func Read(from io.Reader) (Trace, error) {
 	limited := &io.LimitedReader{R: from, N: MaxBytes + 1}
 	in := csv.NewReader(limited)
 	in.ReuseRecord = true
-	r := reader{in: in, pipelines: map[string]int{}}
+	r := reader{in: in, pipelines: numbers{}, runners: numbers{}, names: numbers{}}
 	err := r.read()
 	if limited.N <= 0 {
 		return Trace{}, fmt.Errorf("read trace: more than %d bytes", MaxBytes)
@@ -48,8 +52,23 @@ type reader struct {
 	start     time.Time // RFC 3339: the earliest
 	created   []time.Time
 	jobs      []Job
-	pipelines map[string]int
+	pipelines numbers
+	runners   numbers
+	names     numbers
+	waits     int // the jobs that say how long they waited
 	line      int
+}
+
+// numbers counts texts by the order in which they first appear, from 1.
+type numbers map[string]int
+
+func (n numbers) of(text string) int {
+	number, ok := n[text]
+	if !ok {
+		number = len(n) + 1
+		n[strings.Clone(text)] = number // the reader's record is not ours to keep
+	}
+	return number
 }
 
 // form is how created_at is written: the first line decides, for a file that
@@ -96,7 +115,9 @@ func inWords(err error) error {
 }
 
 func (r *reader) header(record []string) error {
-	r.at = [columns]int{-1, -1, -1, -1}
+	for col := range r.at {
+		r.at[col] = -1
+	}
 	for i, cell := range record {
 		name := strings.TrimSpace(strings.TrimPrefix(cell, "\ufeff")) // spreadsheets begin with a byte order mark
 		col := slices.Index(names[:], name)
@@ -125,7 +146,7 @@ func (r *reader) job(record []string) error {
 		return fmt.Errorf("line %d: more than %d jobs", r.line, MaxJobs)
 	}
 	var j Job
-	for _, step := range []func([]string, *Job) error{r.readCreated, r.readDuration, r.readPipeline, r.readStage} {
+	for _, step := range []func([]string, *Job) error{r.readCreated, r.readDuration, r.readPipeline, r.readStage, r.readWaited, r.readRunner, r.readName} {
 		if err := step(record, &j); err != nil {
 			return err
 		}
@@ -195,24 +216,34 @@ func seconds(text string, most time.Duration) (time.Duration, bool) {
 	return time.Duration(math.Round(v * float64(time.Second))), true
 }
 
-func (r *reader) readPipeline(record []string, j *Job) error {
-	if r.at[colPipeline] < 0 {
-		return nil
+func (r *reader) readPipeline(record []string, j *Job) (err error) {
+	j.Pipeline, err = r.number(record, colPipeline, r.pipelines)
+	return err
+}
+
+func (r *reader) readRunner(record []string, j *Job) (err error) {
+	j.Runner, err = r.number(record, colRunner, r.runners)
+	return err
+}
+
+func (r *reader) readName(record []string, j *Job) (err error) {
+	j.Name, err = r.number(record, colName, r.names)
+	return err
+}
+
+// number reads what stands for a pipeline, a runner or a name; 0: nothing does.
+func (r *reader) number(record []string, col int, known numbers) (int, error) {
+	if r.at[col] < 0 {
+		return 0, nil
 	}
-	text := r.cell(record, colPipeline)
+	text := r.cell(record, col)
 	if len(text) > maxName {
-		return r.bad(colPipeline, text, fmt.Sprintf("at most %d bytes", maxName))
+		return 0, r.bad(col, text, fmt.Sprintf("at most %d bytes", maxName))
 	}
-	if text == "" { // a job of its own
-		return nil
+	if text == "" {
+		return 0, nil
 	}
-	n, ok := r.pipelines[text]
-	if !ok {
-		n = len(r.pipelines) + 1
-		r.pipelines[strings.Clone(text)] = n
-	}
-	j.Pipeline = n
-	return nil
+	return known.of(text), nil
 }
 
 func (r *reader) readStage(record []string, j *Job) error {
@@ -234,16 +265,45 @@ func (r *reader) readStage(record []string, j *Job) error {
 	return nil
 }
 
+// readWaited reads how long the job waited; an empty cell says that nobody knows.
+func (r *reader) readWaited(record []string, j *Job) error {
+	if r.at[colWaited] < 0 {
+		return nil
+	}
+	text := r.cell(record, colWaited)
+	if text == "" {
+		return nil
+	}
+	d, ok := seconds(text, MaxDuration)
+	if !ok {
+		return r.bad(colWaited, text, fmt.Sprintf("seconds from 0 to %.0f, or nothing", MaxDuration.Seconds()))
+	}
+	j.Waited = d
+	r.waits++
+	return nil
+}
+
 // trace puts what was read together.
 func (r *reader) trace() (Trace, error) {
+	start, err := r.begin()
+	if err != nil {
+		return Trace{}, err
+	}
+	t := New(start, r.jobs)
+	t.Real = r.waits == len(r.jobs)
+	return t, nil
+}
+
+// begin finds when the trace starts, and counts its jobs from there.
+func (r *reader) begin() (time.Time, error) {
 	if r.form == inSeconds {
-		return New(Monday, r.jobs), nil
+		return Monday, nil
 	}
 	for i, at := range r.created {
 		r.jobs[i].Created = at.Sub(r.start)
 		if at.Sub(r.start) > MaxSpan {
-			return Trace{}, fmt.Errorf("read trace: job %d is created more than ten years after the first, at %s", i+1, at.Format(time.RFC3339))
+			return time.Time{}, fmt.Errorf("read trace: job %d is created more than ten years after the first, at %s", i+1, at.Format(time.RFC3339))
 		}
 	}
-	return New(r.start.UTC(), r.jobs), nil
+	return r.start.UTC(), nil
 }

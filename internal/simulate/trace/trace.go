@@ -1,5 +1,6 @@
 // Package trace reads records of the jobs that a GitLab ran: when each was
-// created, how long it took, and which jobs it had to wait for.
+// created, how long it took, which jobs it had to wait for, and what really
+// became of it, where the record knows.
 //
 // It guarantees that a trace which is read makes sense: every time and duration
 // is finite and within bounds, stages belong to pipelines, and memory is bounded
@@ -21,7 +22,7 @@ const (
 	MaxSpan     = 10 * 366 * 24 * time.Hour
 	MaxDuration = 30 * 24 * time.Hour
 	MaxStage    = 10_000
-	maxName     = 255 // bytes of a pipeline's id
+	maxName     = 255 // bytes of what stands for a pipeline, a runner or a name
 )
 
 // Job is one job of a trace.
@@ -33,6 +34,14 @@ type Job struct {
 	// jobs of its pipeline's lower stages are done.
 	Pipeline int
 	Stage    int
+	// Waited is how long it really waited, from when it could run until it began.
+	// It says something only in a trace that is Real.
+	Waited time.Duration
+	// Runner is what really ran it, and Name which job definition of which project
+	// it is: numbers in the order in which they first appear, from 1; 0 where the
+	// trace does not say.
+	Runner int
+	Name   int
 }
 
 // Trace is a record of jobs, by the time of creation.
@@ -42,6 +51,9 @@ type Trace struct {
 	// have a time of day to go by.
 	Start time.Time
 	Jobs  []Job
+	// Real is whether the trace says of every job how long it really waited. One
+	// without makes it false: waits of some jobs are no measure of all.
+	Real bool
 }
 
 // Monday is where traces in seconds start.

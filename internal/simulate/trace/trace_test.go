@@ -44,6 +44,29 @@ func TestRead(t *testing.T) {
 	}
 }
 
+func TestWhatReallyHappened(t *testing.T) {
+	const head = "created_at,duration,waited,runner,name\n"
+	for text, want := range map[string]struct {
+		real bool
+		jobs []trace.Job
+	}{
+		head + "5,60,2.5,r9,n1\n0,30,0,r8,n1\n": {true, []trace.Job{
+			{Created: 0, Duration: 30 * time.Second, Runner: 2, Name: 1},
+			{Created: 5 * time.Second, Duration: time.Minute, Waited: 2500 * time.Millisecond, Runner: 1, Name: 1},
+		}},
+		head + "0,1,7,,\n0,1,,r,\n": {false, []trace.Job{ // one wait that nobody knows
+			{Duration: time.Second, Waited: 7 * time.Second},
+			{Duration: time.Second, Runner: 1},
+		}},
+		"created_at,duration,runner\n0,1,r\n": {false, []trace.Job{{Duration: time.Second, Runner: 1}}},
+	} {
+		got, err := trace.Read(strings.NewReader(text))
+		if err != nil || got.Real != want.real || fmt.Sprint(got.Jobs) != fmt.Sprint(want.jobs) {
+			t.Errorf("%q: real %v, %v, %v; want %v, %v", text, got.Real, got.Jobs, err, want.real, want.jobs)
+		}
+	}
+}
+
 func TestReadRefuses(t *testing.T) {
 	const head = "created_at,duration,pipeline,stage\n"
 	for text, want := range map[string]string{
@@ -63,7 +86,9 @@ func TestReadRefuses(t *testing.T) {
 		head + "0,1,a,-1\n":              `line 2: stage is "-1"`,
 		head + "0,1,,3\n":                `line 2: stage is "3"; allowed: 0 or nothing`,
 		head + "0,1,a\n":                 `line 2: wrong number of fields`,
-		head + "0,1,\"a,0\n":             `line 2: extraneous or missing " in quoted-field`,
+		"created_at,duration,waited\n0,1,0\n0,1,-2\n":                      `line 3: waited is "-2"; allowed: seconds from 0 to 2592000, or nothing`,
+		"created_at,duration,name\n0,1," + strings.Repeat("x", 300) + "\n": `line 2: name is`,
+		head + "0,1,\"a,0\n":                                              `line 2: extraneous or missing " in quoted-field`,
 		head + "2026-03-01T08:00:00Z,1,a,0\n5,1,a,0\n":                    `line 3: created_at is "5"; allowed: a time as in RFC 3339`,
 		head + "0,1,a,0\n2026-03-01T08:00:00Z,1,a,0\n":                    `line 3: created_at is "2026-03-01T08:00:00Z"; allowed: seconds`,
 		head + "1980-03-01T08:00:00Z,1,a,0\n2026-03-01T08:00:00Z,1,a,0\n": "more than ten years after the first",
@@ -79,6 +104,7 @@ func FuzzRead(f *testing.F) {
 	f.Add("created_at,duration\n0,1\n")
 	f.Add("created_at,duration,pipeline,stage\n2026-03-01T08:00:00Z,1,a,0\n")
 	f.Add("stage,pipeline,duration,created_at\n0,a,1,1e3\n")
+	f.Add("created_at,duration,waited,runner,name\n0,1,2,r,n\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		got, err := trace.Read(strings.NewReader(text))
 		if err != nil {
@@ -90,7 +116,8 @@ func FuzzRead(f *testing.F) {
 		var last time.Duration
 		for _, j := range got.Jobs {
 			if j.Created < last || j.Created > trace.MaxSpan || j.Duration < 0 || j.Duration > trace.MaxDuration ||
-				j.Stage < 0 || j.Stage > trace.MaxStage || j.Pipeline < 0 || j.Pipeline > len(got.Jobs) || j.Pipeline == 0 && j.Stage > 0 {
+				j.Stage < 0 || j.Stage > trace.MaxStage || j.Pipeline < 0 || j.Pipeline > len(got.Jobs) || j.Pipeline == 0 && j.Stage > 0 ||
+				j.Waited < 0 || j.Waited > trace.MaxDuration || j.Runner < 0 || j.Runner > len(got.Jobs) || j.Name < 0 || j.Name > len(got.Jobs) {
 				t.Fatalf("out of bounds, or out of order: %+v", j)
 			}
 			last = j.Created
