@@ -91,7 +91,8 @@ func TestReadRefuses(t *testing.T) {
 		head + "0,1,\"a,0\n":                                              `line 2: extraneous or missing " in quoted-field`,
 		head + "2026-03-01T08:00:00Z,1,a,0\n5,1,a,0\n":                    `line 3: created_at is "5"; allowed: a time as in RFC 3339`,
 		head + "0,1,a,0\n2026-03-01T08:00:00Z,1,a,0\n":                    `line 3: created_at is "2026-03-01T08:00:00Z"; allowed: seconds`,
-		head + "1980-03-01T08:00:00Z,1,a,0\n2026-03-01T08:00:00Z,1,a,0\n": "more than ten years after the first",
+		head + "1980-03-01T08:00:00Z,1,a,0\n2026-03-01T08:00:00Z,1,a,0\n": "line 3: created_at is more than ten years from that of line 2",
+		head + "9998-03-01T08:00:00Z,1,a,0\n1971-03-01T08:00:00Z,1,a,0\n": "line 3: created_at is more than ten years from that of line 2",
 		head + "0,1," + strings.Repeat("x", 300) + ",0\n":                 `line 2: pipeline is "` + strings.Repeat("x", 40) + "…",
 	} {
 		if _, err := trace.Read(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
