@@ -26,6 +26,8 @@ func (c *Cloud) runnerListRoutes(api router) {
 	api("GET /runners/{id}", c.getRunner)
 	api("GET /runners/{id}/managers", c.listManagers)
 	api("GET /runners/{id}/jobs", c.listRunnerJobs)
+	api("GET /groups/{group}/projects", c.listGroupProjects)
+	api("GET /projects/{project}", c.getProject)
 	api("GET /projects/{project}/jobs", c.listProjectJobs)
 	api("GET /projects/{project}/jobs/{job}", c.getJob)
 	api("POST /projects/{project}/jobs/{job}/retry", c.retryJob)
@@ -164,6 +166,9 @@ func (c *Cloud) listRunnerJobs(p params, r *http.Request) answer {
 // listProjectJobs is a project's jobs, the newest first: by pages, or by keyset, as
 // the request says.
 func (c *Cloud) listProjectJobs(p params, r *http.Request) answer {
+	if past, ok := c.pastProject(r.PathValue("project")); ok {
+		return c.listPastJobs(p, r, past)
+	}
 	var scope []world.JobStatus
 	for _, s := range p.list("scope") {
 		scope = append(scope, world.JobStatus(s))
