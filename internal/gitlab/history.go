@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -226,5 +227,5 @@ func secondsOf(s *float64) time.Duration {
 	if s == nil || *s < 0 || *s > mostSeconds {
 		return -1
 	}
-	return time.Duration(*s * float64(time.Second))
+	return time.Duration(math.Round(*s * float64(time.Second)))
 }
