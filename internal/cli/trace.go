@@ -313,13 +313,13 @@ func printExport(w io.Writer, o history.Options, s history.Summary) error {
 		where = "the output"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d jobs of %d pipelines in %d projects, %s to %s\n", where, s.Jobs, s.Pipelines, s.Projects-s.Refused,
+	fmt.Fprintf(&b, "%s: %s of %s in %s, %s to %s UTC\n", where, count(s.Jobs, "job"), count(s.Pipelines, "pipeline"), count(s.Projects-s.Refused, "project"),
 		s.From.Format(time.DateTime), s.To.Format(time.DateTime))
 	for _, line := range []struct {
 		n    int
 		text string
 	}{
-		{s.Refused, "projects of the group left out: the token's user may not see their jobs"},
+		{s.Refused, "left out of the group's projects: the token's user may not see their jobs"},
 		{s.LeftOut.NeverRan, "left out: they never ran (skipped, manual, canceled before)"},
 		{s.LeftOut.Unfinished, "left out: they wait or run still"},
 		{s.LeftOut.Filtered, "left out: other tags or runners"},
@@ -336,4 +336,11 @@ func printExport(w io.Writer, o history.Options, s history.Summary) error {
 		return fmt.Errorf("write result: %w", err)
 	}
 	return nil
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -84,7 +84,7 @@ func (r *run) settle() (*settling, error) {
 func (s *settling) order() {
 	slices.SortFunc(s.rows, func(a, b row) int {
 		return cmp.Or(cmp.Compare(a.created, b.created), cmp.Compare(a.pipeline, b.pipeline), cmp.Compare(a.stage, b.stage),
-			cmp.Compare(a.name, b.name), cmp.Compare(a.ran, b.ran), cmp.Compare(a.waited, b.waited))
+			cmp.Compare(a.ran, b.ran), cmp.Compare(a.waited, b.waited), cmp.Compare(a.name, b.name))
 	})
 	numbers := make([]int32, s.pipelines+1)
 	next := int32(0)
