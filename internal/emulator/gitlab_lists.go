@@ -79,7 +79,7 @@ func links(r *http.Request, n, per, pages int) string {
 		q := r.URL.Query()
 		q.Set("page", strconv.Itoa(page))
 		q.Set("per_page", strconv.Itoa(per))
-		out = append(out, fmt.Sprintf(`<http://%s%s?%s>; rel="%s"`, r.Host, r.URL.Path, q.Encode(), rel))
+		out = append(out, fmt.Sprintf(`<http://%s%s?%s>; rel="%s"`, r.Host, r.URL.EscapedPath(), q.Encode(), rel))
 	}
 	if n > 1 {
 		add("prev", n-1)
