@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/term"
 
 	"github.com/shoal-ci/shoal/internal/config"
 	"github.com/shoal-ci/shoal/internal/history"
@@ -70,12 +73,23 @@ func (t *teller) progress(p history.Progress) {
 	t.told = now
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	fmt.Fprint(t.to, "\r\x1b[K"+exportLine(p))
+	fmt.Fprint(t.to, "\r\x1b[K"+exportLine(p, t.width()))
 	t.drawn = true
 }
 
-// exportLine is the progress in one line.
-func exportLine(p history.Progress) string {
+// width is how wide the terminal is.
+func (t *teller) width() int {
+	if f, ok := t.to.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
+			return columns
+		}
+	}
+	return 80
+}
+
+// exportLine is the progress in one line, of fewer characters than the terminal has: a
+// longer one could not be wiped.
+func exportLine(p history.Progress, most int) string {
 	const width = 20
 	full := int(p.Share * width)
 	line := fmt.Sprintf("[%s%s] %d jobs, %d pages", strings.Repeat("#", full), strings.Repeat(".", width-full), p.Jobs, p.Pages)
@@ -88,5 +102,5 @@ func exportLine(p history.Progress) string {
 	if p.Waiting > 0 {
 		line += fmt.Sprintf(", waiting %s", p.Waiting.Round(time.Second))
 	}
-	return line
+	return line[:min(len(line), most-1)]
 }

@@ -229,6 +229,9 @@ func (r *run) page(ctx context.Context) error {
 	default:
 		return err
 	}
+	if s.total+len(p.Jobs) > trace.MaxJobs {
+		return &fleet.Failure{Kind: fleet.Invalid, Op: op, Message: fmt.Sprintf("more than %d jobs, which no trace may have", trace.MaxJobs), Mend: "a later --since, or fewer projects"}
+	}
 	if err := r.journal.append(frame{Page: &p}); err != nil {
 		return err
 	}
