@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -153,10 +154,27 @@ func (h *History) Jobs(ctx context.Context, project int64, cursor string) (fleet
 	q := h.ask(fmt.Sprintf("list the jobs of project %d", project), needs{project: project})
 	for n := perPage; ; n /= 2 {
 		page, err := q.jobs(ctx, project, cursor, n)
+		if err == nil && cursor == "" && page.Next == "" && len(page.Jobs) == n {
+			err = q.isWhole(ctx, project, page.Jobs[n-1].ID, n)
+		}
 		if n == 1 || !errors.Is(err, errTooLarge) {
 			return page, err
 		}
 	}
+}
+
+// isWhole makes sure of a first page that is full and has no link to another one:
+// where a proxy takes the links away, nobody else would tell that there are more jobs.
+func (q *question) isWhole(ctx context.Context, project, last int64, n int) error {
+	var list []*pastJob
+	query := url.Values{"per_page": {strconv.Itoa(n)}, "page": {"2"}}
+	if _, err := q.get(ctx, fmt.Sprintf("projects/%d/jobs", project), query, &list); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(list, func(j *pastJob) bool { return j != nil && j.ID < last }) {
+		return q.noCursor()
+	}
+	return nil
 }
 
 func (q *question) jobs(ctx context.Context, project int64, cursor string, n int) (fleet.HistoryPage, error) {
@@ -194,7 +212,11 @@ func (q *question) cursor(resp *api.Response) (string, error) {
 			return cursor, nil
 		}
 	}
-	return "", &fleet.Failure{
+	return "", q.noCursor()
+}
+
+func (q *question) noCursor() error {
+	return &fleet.Failure{
 		Kind: fleet.Invalid, Op: q.op, Message: "this GitLab gives no cursor to the next page, and pages by number shift while jobs come",
 		Mend: "GitLab 15.9 or later is needed; does a proxy change the Link header?",
 	}

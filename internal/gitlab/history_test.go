@@ -85,7 +85,7 @@ func TestHistoryOfLongAnswers(t *testing.T) {
 		_, _ = w.Write([]byte("]"))
 	})
 	got, err := h.Jobs(t.Context(), 71, "")
-	if err != nil || len(got.Jobs) != 25 || strings.Join(asked, " ") != "100 50 25" {
+	if err != nil || len(got.Jobs) != 25 || strings.Join(asked, " ") != "100 50 25 25" { // the last one asks whether there are more
 		t.Errorf("%d jobs, %v; asked for %v", len(got.Jobs), err, asked)
 	}
 	huge := historyOf(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -134,6 +134,25 @@ func TestHistoryRefusals(t *testing.T) {
 		_, err := h.Jobs(t.Context(), 71, "")
 		if f := fleet.AsFailure("", err); f == nil || f.Kind != c.kind || !strings.Contains(f.Error(), c.want) || strings.Contains(f.Error(), apiSecret) {
 			t.Errorf("%s: got %v, want %q, %q", name, err, c.kind, c.want)
+		}
+	}
+}
+
+// TestLinksTakenAway: a proxy that drops the links must not make a long history short.
+func TestLinksTakenAway(t *testing.T) {
+	for jobs, whole := range map[int]bool{0: true, 99: true, 100: true, 101: false, 250: false} {
+		h := historyOf(t, func(w http.ResponseWriter, r *http.Request) {
+			page, _ := strconv.Atoi(r.URL.Query().Get("page"))
+			var list []string
+			for i := max(page-1, 0) * 100; i < min(max(page, 1)*100, jobs); i++ {
+				list = append(list, fmt.Sprintf(`{"id":%d,"created_at":"2026-03-02T08:00:00Z","pipeline":{"id":1}}`, 1000-i))
+			}
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = fmt.Fprintf(w, "[%s]", strings.Join(list, ","))
+		})
+		got, err := h.Jobs(t.Context(), 71, "")
+		if whole && (err != nil || len(got.Jobs) != jobs) || !whole && (err == nil || !strings.Contains(err.Error(), "does a proxy change the Link header?")) {
+			t.Errorf("%d jobs: got %d, %v", jobs, len(got.Jobs), err)
 		}
 	}
 }
