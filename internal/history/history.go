@@ -165,7 +165,7 @@ func (r *run) open() error {
 	r.salt = salt(r.state.head.Salt)
 	r.resumed = r.state.pages > 0
 	if r.resumed {
-		r.Log.Info("going on where it was interrupted", "jobs", r.state.listed(), "pages", r.state.pages)
+		r.Log.Info("going on where it was interrupted", "jobs", r.state.total, "pages", r.state.pages)
 	}
 	return nil
 }
@@ -264,7 +264,7 @@ func (r *run) tell(waiting time.Duration) {
 		return
 	}
 	s := r.state
-	p := Progress{Jobs: s.listed(), Pages: s.pages, Project: min(s.at+1, len(s.projects)), Projects: len(s.projects), Waiting: waiting}
+	p := Progress{Jobs: s.total, Pages: s.pages, Project: min(s.at+1, len(s.projects)), Projects: len(s.projects), Waiting: waiting}
 	whole := s.head.To.Sub(s.head.From).Seconds()
 	if s.last > 0 {
 		p.At = time.UnixMilli(s.created).UTC()

@@ -97,8 +97,6 @@ type state struct {
 	refused  int
 }
 
-func (s *state) listed() int { return s.total }
-
 // take adds a frame, or says that it does not follow from those before it.
 func (s *state) take(f frame) error {
 	switch {

@@ -49,51 +49,63 @@ func TestSettle(t *testing.T) {
 	}{
 		"stages by the first job's id, not by name or by when they began": {
 			[]string{"3 a 0 30 35 40", "1 z 0 0 10 20", "2 z 0 0 5 30", "4 b 0 40 41 50"},
-			"0s/0 wait 10s, 0s/0 wait 5s, 0s/1 wait 5s, 0s/2 wait 1s", Summary{Jobs: 4, Pipelines: 1},
+			"0s/0 wait 10s, 0s/0 wait 5s, 0s/1 wait 5s, 0s/2 wait 1s",
+			Summary{Jobs: 4, Pipelines: 1},
 		},
 		"a stage of which no job ran is one": {
 			[]string{"1 build 0 0 1 10", "2 skipped 0 - - -", "3 deploy 0 10 10 20"},
-			"0s/0 wait 1s, 0s/2 wait 0s", Summary{Jobs: 2, Pipelines: 1, LeftOut: LeftOut{NeverRan: 1}},
+			"0s/0 wait 1s, 0s/2 wait 0s",
+			Summary{Jobs: 2, Pipelines: 1, LeftOut: LeftOut{NeverRan: 1}},
 		},
 		"by hand, an hour later": {
 			[]string{"1 build 0 0 1 10", "2 deploy 0 3610 3612 3700"},
-			"0s/0 wait 1s, 1h0m10s alone wait 2s", Summary{Jobs: 2, Pipelines: 1, Alone: 1},
+			"0s/0 wait 1s, 1h0m10s alone wait 2s",
+			Summary{Jobs: 2, Pipelines: 1, Alone: 1},
 		},
 		"what waited for the one by hand is no earlier": {
 			[]string{"1 build 0 0 1 10", "2 gate 0 3610 3612 3700", "3 deploy 0 3701 3702 3710"},
-			"0s/0 wait 1s, 1h0m10s alone wait 2s, 1h1m41s alone wait 1s", Summary{Jobs: 3, Pipelines: 1, Alone: 2},
+			"0s/0 wait 1s, 1h0m10s alone wait 2s, 1h1m41s alone wait 1s",
+			Summary{Jobs: 3, Pipelines: 1, Alone: 2},
 		},
 		"retried before the next stage": {
 			[]string{"1 build 0 0 1 10", "3 build 300 300 301 310", "2 test 0 311 312 320"},
-			"0s/0 wait 1s, 0s/1 wait 1s, 5m0s/0 wait 1s", Summary{Jobs: 3, Pipelines: 1},
+			"0s/0 wait 1s, 0s/1 wait 1s, 5m0s/0 wait 1s",
+			Summary{Jobs: 3, Pipelines: 1},
 		},
 		"retried when the next stage had begun": {
 			[]string{"1 build 0 0 1 10", "3 build 300 300 301 310", "2 test 0 10 12 20"},
-			"0s/0 wait 1s, 0s/1 wait 2s, 5m0s alone wait 1s", Summary{Jobs: 3, Pipelines: 1, Alone: 1},
+			"0s/0 wait 1s, 0s/1 wait 2s, 5m0s alone wait 1s",
+			Summary{Jobs: 3, Pipelines: 1, Alone: 1},
 		},
 		"needs: it did not wait for its stage": {
 			[]string{"1 build 0 0 1 100", "2 test 0 0 1 10"},
-			"0s/0 wait 1s, 0s/1 wait 1s", Summary{Jobs: 2, Pipelines: 1, Ahead: 1},
+			"0s/0 wait 1s, 0s/1 wait 1s",
+			Summary{Jobs: 2, Pipelines: 1, Ahead: 1},
 		},
 		"no queued_duration": {
 			[]string{"1 build 0 - 7 10", "2 test 0 - 12 20", "3 test 0 - 8 20"},
-			"0s/0 wait 7s, 0s/1 wait 2s, 0s/1 wait 8s", Summary{Jobs: 3, Pipelines: 1, Reckoned: 3, Ahead: 1},
+			"0s/0 wait 7s, 0s/1 wait 2s, 0s/1 wait 8s",
+			Summary{Jobs: 3, Pipelines: 1, Reckoned: 3, Ahead: 1},
 		},
 		"longer in the queue than it was there": {
 			[]string{"1 build 100 0 150 160"},
-			"1m40s/0 wait 50s", Summary{Jobs: 1, Pipelines: 1, Reckoned: 1},
+			"1m40s/0 wait 50s",
+			Summary{Jobs: 1, Pipelines: 1, Reckoned: 1},
 		},
 		"begun before it was created, by a clock": {
 			[]string{"1 build 10 8 8 20"},
-			"10s/0 wait 0s", Summary{Jobs: 1, Pipelines: 1},
+			"10s/0 wait 0s",
+			Summary{Jobs: 1, Pipelines: 1},
 		},
 		"ended before it began": {
 			[]string{"1 build 0 0 10 5", "2 build 0 0 10 12"},
-			"0s/0 wait 10s", Summary{Jobs: 1, Pipelines: 1, LeftOut: LeftOut{Odd: 1}},
+			"0s/0 wait 10s",
+			Summary{Jobs: 1, Pipelines: 1, LeftOut: LeftOut{Odd: 1}},
 		},
 		"not over": {
 			[]string{"1 build 0 0 10 -", "2 build 0 0 10 12"},
-			"0s/0 wait 10s", Summary{Jobs: 1, Pipelines: 1, LeftOut: LeftOut{Unfinished: 1}},
+			"0s/0 wait 10s",
+			Summary{Jobs: 1, Pipelines: 1, LeftOut: LeftOut{Unfinished: 1}},
 		},
 	} {
 		records := drawn(t, c.jobs...)

@@ -106,6 +106,7 @@ func FuzzRead(f *testing.F) {
 	f.Add("created_at,duration,pipeline,stage\n2026-03-01T08:00:00Z,1,a,0\n")
 	f.Add("stage,pipeline,duration,created_at\n0,a,1,1e3\n")
 	f.Add("created_at,duration,waited,runner,name\n0,1,2,r,n\n")
+	f.Add("\n\ncreated_at,duration\r\n9998-01-01T00:00:00Z,1\n\r\n9990-01-01T00:00:00+23:59,2")
 	f.Fuzz(func(t *testing.T, text string) {
 		got, err := trace.Read(strings.NewReader(text))
 		if err != nil {
@@ -113,6 +114,9 @@ func FuzzRead(f *testing.F) {
 				t.Errorf("an error without its operation: %v", err)
 			}
 			return
+		}
+		if n := jobLines(text); !strings.Contains(text, `"`) && len(got.Jobs) != n {
+			t.Fatalf("%d jobs of %d lines", len(got.Jobs), n)
 		}
 		var last time.Duration
 		for _, j := range got.Jobs {
@@ -124,4 +128,15 @@ func FuzzRead(f *testing.F) {
 			last = j.Created
 		}
 	})
+}
+
+// jobLines counts the lines behind the first one that are not blank.
+func jobLines(text string) int {
+	n := -1
+	for line := range strings.Lines(text) {
+		if strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r") != "" {
+			n++
+		}
+	}
+	return n
 }
