@@ -171,8 +171,8 @@ func (f traceFlags) options(c config.Config, now time.Time) (o history.Options, 
 	if len(all) == 0 && !o.From.Before(o.To) {
 		all = append(all, fmt.Errorf("--since %s: that is not before the end, %s", f.Since, o.To.Format(time.RFC3339)))
 	}
-	if len(all) == 0 && o.To.Sub(o.From) > history.Longest {
-		all = append(all, fmt.Errorf("--since %s: at most ten years can be exported", f.Since))
+	if len(all) == 0 && (o.To.Sub(o.From) > history.Longest || o.From.Year() < 2000) {
+		all = append(all, fmt.Errorf("--since %s: at most nine years can be exported", f.Since))
 	}
 	if f.asJSON && f.output == "-" {
 		all = append(all, errors.New("--json: its object and the trace cannot both go to stdout; name a file with --output"))

@@ -3,6 +3,7 @@ package gitlab
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -221,4 +222,51 @@ func TestHistoryProjects(t *testing.T) {
 	if ids, err := h.Projects(t.Context(), "acme"); err == nil || fleet.AsFailure("", err).Kind != fleet.Temporary {
 		t.Errorf("a list that never holds still: %v, %v", ids, err)
 	}
+}
+
+// answering carries requests to nobody: every answer is the same.
+type answering struct {
+	link, body string
+}
+
+func (a *answering) RoundTrip(req *http.Request) (*http.Response, error) {
+	return &http.Response{
+		StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}, "Link": {a.link}},
+		Body: io.NopCloser(strings.NewReader(a.body)), Request: req,
+	}, nil
+}
+
+// FuzzHistory: whatever answers, it is refused, or jobs that can be.
+func FuzzHistory(f *testing.F) {
+	documented, err := os.ReadFile("testdata/project-jobs.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add("", string(documented))
+	f.Add(`<http://x/?cursor=abc>; rel="next"`, `[{"id":1,"created_at":"2026-03-02T08:00:00Z","pipeline":{"id":1},"duration":1e300,"queued_duration":-1}]`)
+	f.Add(`<%zz>; rel="next", ;`, `[null]`)
+	f.Add(`<http://x/?cursor=abc>; next`, `[]`)
+	a := &answering{}
+	c, err := New(Options{URL: "http://gitlab.example.com", Transport: a})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, link, body string) {
+		*a = answering{link, body}
+		got, err := c.History(fleet.NewToken(apiSecret), "--token").Jobs(t.Context(), 71, "")
+		if err != nil {
+			if f := fleet.AsFailure("", err); !strings.HasPrefix(f.Error(), "list the jobs of project 71: ") || len(f.Error()) > 1000 {
+				t.Errorf("an error without its operation, or without end: %v", err)
+			}
+			return
+		}
+		if len(got.Next) > mostCursor {
+			t.Errorf("a cursor of %d bytes", len(got.Next))
+		}
+		for _, j := range got.Jobs {
+			if j.ID <= 0 || j.Pipeline <= 0 || j.Created.IsZero() && !strings.Contains(body, "0001-01-01") || j.Duration < -1 || j.Queued < -1 || j.Duration > mostSeconds*time.Second {
+				t.Errorf("no job: %+v", j)
+			}
+		}
+	})
 }

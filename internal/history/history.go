@@ -275,4 +275,4 @@ func (r *run) tell(waiting time.Duration) {
 }
 
 // Longest is the longest time that can be exported at once.
-const Longest = trace.MaxSpan
+const Longest = trace.MaxSpan - latest - 24*time.Hour

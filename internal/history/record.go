@@ -94,7 +94,7 @@ func (r *record) times(j fleet.PastJob) bool {
 	if ran < 0 {
 		ran = j.Finished.Sub(j.Started)
 	}
-	if ran < 0 || ran > trace.MaxDuration || !sensible(j.Created) || !sensible(j.Started) {
+	if ran < 0 || ran > trace.MaxDuration || started.Sub(j.Created) > latest {
 		return false
 	}
 	r.started, r.ran, r.waited = started.UnixMilli(), ran.Round(time.Millisecond).Milliseconds(), -1
@@ -109,7 +109,9 @@ func (r *record) times(j fleet.PastJob) bool {
 // rounded, each in its way.
 const queueSlack = 2 * time.Second
 
-func sensible(t time.Time) bool { return t.Year() > 2000 && t.Year() < 9000 }
+// latest is how long after its creation a job may have begun: with the longest export
+// it is within what a trace spans.
+const latest = 365 * 24 * time.Hour
 
 // salt makes hashes that nobody can undo or compare once it is gone.
 type salt []byte

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/simulate/trace"
 )
 
 // drawn is a pipeline by hand: a job on each line, as "id stage created queued started
@@ -177,3 +179,57 @@ func TestFilter(t *testing.T) {
 		t.Error("a pattern that is none is taken")
 	}
 }
+
+// TestWhateverGitLabSays: times that are impossible, or far away, are left out and
+// counted, or make a trace that can be read.
+func TestWhateverGitLabSays(t *testing.T) {
+	for range 300 {
+		seed := rand.Uint64()
+		dice := rand.New(rand.NewPCG(seed, 1))
+		begin := to.Add(-Longest)
+		r := &run{salt: salt("salt"), state: &state{head: head{From: begin, To: to}}}
+		time1 := func() time.Time {
+			switch dice.IntN(6) {
+			case 0:
+				return time.Time{}
+			case 1:
+				return time.Date(dice.IntN(10_000), 1, 1, 0, 0, 0, 0, time.UTC)
+			case 2:
+				return begin.Add(time.Duration(dice.Int64N(int64(2 * Longest))))
+			}
+			return to.Add(-time.Duration(dice.Int64N(int64(72 * time.Hour))))
+		}
+		length := func() time.Duration {
+			return []time.Duration{-1, 0, time.Minute, trace.MaxDuration, trace.MaxDuration + time.Second, mostDuration}[dice.IntN(6)]
+		}
+		var got fleet.HistoryPage
+		for i := range 60 {
+			got.Jobs = append(got.Jobs, fleet.PastJob{
+				ID: int64(100 - i), Pipeline: int64(1 + dice.IntN(5)), Name: fmt.Sprint(i), Stage: fmt.Sprint(dice.IntN(4)), Status: []string{"success", "failed", "running", "new word", ""}[dice.IntN(5)],
+				Created: time1(), Started: time1(), Finished: time1(), Duration: length(), Queued: length(), Runner: dice.Int64N(3),
+			})
+		}
+		var p page
+		r.fill(&p, got)
+		s := &settling{}
+		var records []record
+		for _, j := range p.Jobs {
+			records = append(records, j.record())
+		}
+		s.project(records)
+		s.order()
+		if n := s.sum.Jobs + s.sum.LeftOut.NeverRan + s.sum.LeftOut.Unfinished + s.sum.LeftOut.Odd; n != len(p.Jobs) {
+			t.Fatalf("seed %d: %d jobs of %d: %+v", seed, n, len(p.Jobs), s.sum)
+		}
+		var out bytes.Buffer
+		if err := s.write(&out); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		if back, err := trace.Read(&out); s.sum.Jobs > 0 && (err != nil || len(back.Jobs) != s.sum.Jobs) {
+			t.Fatalf("seed %d: %d jobs of %d, %v", seed, len(back.Jobs), s.sum.Jobs, err)
+		}
+	}
+}
+
+// mostDuration is the longest that package gitlab reads: a hundred years.
+const mostDuration = 100 * 366 * 24 * time.Hour
