@@ -231,7 +231,7 @@ type answering struct {
 
 func (a *answering) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{
-		StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}, "Link": {a.link}},
+		StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}, "Link": {a.link}},
 		Body: io.NopCloser(strings.NewReader(a.body)), Request: req,
 	}, nil
 }
