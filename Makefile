@@ -49,10 +49,10 @@ deb: $(BIN)/nfpm-$(NFPM)
 	VERSION='$(VERSION)' NFPM=$< packaging/build.sh $(DEB) deb:$$(go env GOARCH)
 
 ## test: every test that this machine can run; CI=true makes leaving one out a failure
-# The core and the simulators have no goroutine: the race detector would find nothing, in ten times the time;
+# The core, the simulators and the export have no goroutine: the race detector would find nothing, in ten times the time;
 # test/soak, test/edges and internal/agent run them under it. The instances that test/boot boots want both cores
 # for themselves, and come last.
-LOOPS := $(CORE) internal/simulate internal/simulate/...
+LOOPS := $(CORE) internal/simulate internal/simulate/... internal/history
 test: $(BIN)/tally $(BIN)/nfpm-$(NFPM)
 	go vet ./...
 	{ go test $(RACE) -timeout 8m -json $$(go list ./... | grep -vxF -e "$$(go list $(LOOPS:%=./%) ./test/boot)"); \

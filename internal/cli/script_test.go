@@ -2,12 +2,15 @@ package cli
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
+
+	"github.com/shoal-ci/shoal/internal/emulator"
 )
 
 func TestMain(m *testing.M) {
@@ -40,6 +43,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"gitlab": scriptGitLab},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("NO_COLOR", "1")
 			env.Setenv("GORACE", "atexit_sleep_ms=0")                                // the detector's second of grace at each exit
@@ -50,3 +54,33 @@ func TestScripts(t *testing.T) {
 		},
 	})
 }
+
+// scriptGitLab starts an emulated GitLab with a history, at $GITLAB_URL. It fails from
+// the fourth request of a list on while there is a file "broken"; "gitlab mended" takes
+// that away.
+func scriptGitLab(ts *testscript.TestScript, _ bool, args []string) {
+	broken := ts.MkAbs("broken")
+	if len(args) > 0 {
+		ts.Check(os.Remove(broken))
+		return
+	}
+	asked := 0
+	cloud := pastGitLab(scriptT{ts}, 600, func(q emulator.Request) emulator.Fault {
+		if _, err := os.Stat(broken); err != nil || !strings.HasSuffix(q.Operation, "/jobs") {
+			return emulator.Fault{}
+		}
+		if asked++; asked < 3 {
+			return emulator.Fault{}
+		}
+		return emulator.Fault{Status: http.StatusBadGateway}
+	})
+	ts.Defer(cloud.Close)
+	ts.Setenv("GITLAB_URL", cloud.GitLabURL())
+}
+
+// scriptT is a script's way to fail.
+type scriptT struct{ ts *testscript.TestScript }
+
+func (scriptT) Helper() {}
+
+func (t scriptT) Fatal(args ...any) { t.ts.Fatalf("%s", fmt.Sprint(args...)) }

@@ -72,6 +72,7 @@ type Cloud struct {
 	fault   func(Request) Fault
 	calls   map[string]int
 	hooks   []*hook
+	past    history
 	polls   int // held now
 	closed  bool
 }

@@ -37,6 +37,7 @@ type Fault struct {
 	Hang    bool          // no answer for as long as the client waits
 	Apply   bool          // the request takes effect first, and only then fails
 	Drop    bool          // the connection is closed without an answer
+	Cut     int           // the connection is closed after so many bytes of the answer's body; 0: it is not
 	Status  int           // answered instead; 0: none
 	Body    string
 	Header  http.Header
@@ -90,6 +91,8 @@ func (c *Cloud) guard(service, instance string, operation func(*http.Request) st
 			panic(http.ErrAbortHandler) // the server's way to close a connection without an answer
 		case f.Status != 0:
 			f.answer(w)
+		case f.Cut > 0:
+			h.ServeHTTP(&cutter{ResponseWriter: w, left: f.Cut}, r)
 		default:
 			h.ServeHTTP(w, r)
 		}
@@ -162,3 +165,19 @@ type blackHole struct{ header http.Header }
 func (b *blackHole) Header() http.Header         { return b.header }
 func (b *blackHole) Write(p []byte) (int, error) { return len(p), nil }
 func (b *blackHole) WriteHeader(int)             {}
+
+// cutter closes the connection in the middle of the answer.
+type cutter struct {
+	http.ResponseWriter
+	left int
+}
+
+func (c *cutter) Write(p []byte) (int, error) {
+	if len(p) < c.left {
+		c.left -= len(p)
+		return c.ResponseWriter.Write(p)
+	}
+	_, _ = c.ResponseWriter.Write(p[:c.left])
+	_ = http.NewResponseController(c.ResponseWriter).Flush() // not supported without a socket
+	panic(http.ErrAbortHandler)
+}

@@ -26,6 +26,8 @@ func (c *Cloud) runnerListRoutes(api router) {
 	api("GET /runners/{id}", c.getRunner)
 	api("GET /runners/{id}/managers", c.listManagers)
 	api("GET /runners/{id}/jobs", c.listRunnerJobs)
+	api("GET /groups/{group}/projects", c.listGroupProjects)
+	api("GET /projects/{project}", c.getProject)
 	api("GET /projects/{project}/jobs", c.listProjectJobs)
 	api("GET /projects/{project}/jobs/{job}", c.getJob)
 	api("POST /projects/{project}/jobs/{job}/retry", c.retryJob)
@@ -77,7 +79,7 @@ func links(r *http.Request, n, per, pages int) string {
 		q := r.URL.Query()
 		q.Set("page", strconv.Itoa(page))
 		q.Set("per_page", strconv.Itoa(per))
-		out = append(out, fmt.Sprintf(`<http://%s%s?%s>; rel="%s"`, r.Host, r.URL.Path, q.Encode(), rel))
+		out = append(out, fmt.Sprintf(`<http://%s%s?%s>; rel="%s"`, r.Host, r.URL.EscapedPath(), q.Encode(), rel))
 	}
 	if n > 1 {
 		add("prev", n-1)
@@ -164,6 +166,9 @@ func (c *Cloud) listRunnerJobs(p params, r *http.Request) answer {
 // listProjectJobs is a project's jobs, the newest first: by pages, or by keyset, as
 // the request says.
 func (c *Cloud) listProjectJobs(p params, r *http.Request) answer {
+	if past, ok := c.pastProject(r.PathValue("project")); ok {
+		return c.listPastJobs(p, r, past)
+	}
 	var scope []world.JobStatus
 	for _, s := range p.list("scope") {
 		scope = append(scope, world.JobStatus(s))

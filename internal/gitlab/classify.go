@@ -39,7 +39,7 @@ func (q *question) classify(ctx context.Context, err error) *fleet.Failure {
 		// Without the library's words: they may quote the whole body.
 		f.Message, f.Mend = fmt.Sprintf("the answer (%d) is not GitLab's JSON, or not all of it", q.answer.status), mendURL
 		if errors.Is(err, errTooLarge) {
-			f.Message = errTooLarge.Error()
+			f.Message, f.Err = errTooLarge.Error(), errTooLarge
 		}
 	default:
 		q.refused(f)
@@ -86,6 +86,9 @@ func cause(err error) string {
 func (q *question) refused(f *fleet.Failure) {
 	a := q.answer
 	f.RetryAfter = retryAfter(a.header)
+	if a.status == http.StatusTooManyRequests && f.RetryAfter == 0 {
+		f.RetryAfter = untilReset(a.header)
+	}
 	f.Message = q.scrub(fmt.Sprintf("GitLab answers %d", a.status) + saying(message(a.body)))
 	switch {
 	case a.status == http.StatusProxyAuthRequired:
@@ -174,8 +177,8 @@ func (q *question) apiRefused(f *fleet.Failure) {
 // mendRole says which role the token's user lacks, and where.
 func (q *question) mendRole() string {
 	scope := "its scope must be " + q.needs.scope
-	if q.needs.project != 0 {
-		return fmt.Sprintf("the token's user must be a reporter of project %d; %s", q.needs.project, scope)
+	if where := q.needs.where(); where != "" {
+		return fmt.Sprintf("the token's user must be a reporter of %s; %s", where, scope)
 	}
 	switch r := q.needs.runner; r.Type {
 	case "group_type":
@@ -189,8 +192,8 @@ func (q *question) mendRole() string {
 }
 
 func (q *question) mendMissing() string {
-	if q.needs.project != 0 {
-		return fmt.Sprintf("is the user of the token in webhook.token a member of project %d?", q.needs.project)
+	if where := q.needs.where(); where != "" {
+		return fmt.Sprintf("is the user of the token in %s a member of %s?", q.needs.tokenKey(), where)
 	}
 	switch r := q.needs.runner; r.Type {
 	case "group_type":

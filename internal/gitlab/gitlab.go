@@ -1,5 +1,5 @@
 // Package gitlab is the part of GitLab's API that an instance needs: making,
-// checking, finding and deleting its runners.
+// checking, finding and deleting its runners; and the jobs' history.
 //
 // Every method is one attempt, bounded in time and in what it reads; trying
 // again is left to the machine above, which knows how much time is left. Errors

@@ -110,3 +110,13 @@ func retryAfter(h http.Header) time.Duration {
 	}
 	return min(max(wait, 0), maxRetryAfter)
 }
+
+// untilReset is how long until GitLab's count of requests begins anew: what tells it
+// where there is no Retry-After.
+func untilReset(h http.Header) time.Duration {
+	at, err := strconv.ParseInt(h.Get("RateLimit-Reset"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return min(max(time.Until(time.Unix(at, 0)), 0), maxRetryAfter)
+}

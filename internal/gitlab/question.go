@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 
@@ -29,10 +30,19 @@ type needs struct {
 	scope   string // of an API token
 	key     string // that names the token; empty for gitlab.token
 	runner  fleet.NewRunner
-	project int64 // whose jobs are read; 0 where it is about runners
+	project int64  // whose jobs are read; 0 where it is about runners
+	place   string // "project group/app", where only its name is known
 }
 
 func (n needs) tokenKey() string { return cmp.Or(n.key, "gitlab.token") }
+
+// where is the project or group whose jobs are read; empty where it is about runners.
+func (n needs) where() string {
+	if n.project != 0 {
+		return fmt.Sprintf("project %d", n.project)
+	}
+	return n.place
+}
 
 // holder is the kind of token that a request shows.
 type holder int

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
 )
@@ -116,6 +117,10 @@ func (c capture) RoundTrip(req *http.Request) (*http.Response, error) {
 	if a == nil {
 		a = &answer{}
 	}
+	if !readable(resp.Header.Get("Link")) {
+		_ = resp.Body.Close()
+		return nil, errLink
+	}
 	a.status, a.header = resp.StatusCode, resp.Header
 	if resp.StatusCode < 300 {
 		resp.Body = &bounded{Reader: io.LimitReader(resp.Body, maxBody+1), Closer: resp.Body}
@@ -125,6 +130,19 @@ func (c capture) RoundTrip(req *http.Request) (*http.Response, error) {
 	_ = resp.Body.Close()
 	resp.Body = io.NopCloser(bytes.NewReader(a.body))
 	return resp, err
+}
+
+var errLink = errors.New("the answer's Link header has no links in it")
+
+// readable tells whether the library can read a Link header: it panics at a parameter
+// without a value.
+func readable(header string) bool {
+	for link := range strings.SplitSeq(header, ",") {
+		if parts := strings.Split(link, ";"); len(parts) > 1 && !strings.Contains(parts[1], "=") {
+			return false
+		}
+	}
+	return true
 }
 
 // CloseIdleConnections lets http.Client reach the transport below.

@@ -85,3 +85,9 @@ func (w *World) authorize(token string, scopes ...string) error {
 	}
 	return nil
 }
+
+// MayRead tells whether a token may read projects and their jobs.
+func (w *World) MayRead(now time.Time, auth string) error {
+	w.advance(now)
+	return w.authorize(auth, ScopeAPI, ScopeReadAPI)
+}

@@ -6,6 +6,7 @@
 //	go run ./test/perf commands
 //	go run ./test/perf daemons -for 1h
 //	go run ./test/perf webhook -for 10m -rate 2000
+//	go run ./test/perf trace -jobs 100000
 package main
 
 import (
@@ -51,14 +52,18 @@ func run(ctx context.Context, args []string) error {
 	flags.BoolVar(&verbose, "v", false, "print what the units say")
 	length := flags.Duration("for", time.Hour, "how long the daemons are watched, or the webhook is sent events")
 	rate := flags.Int("rate", 2000, "events a second for the webhook")
+	jobs := flags.Int("jobs", 100_000, "jobs that are exported")
 	if len(args) == 0 {
-		return errors.New("say what to measure: commands, daemons or webhook")
+		return errors.New("say what to measure: commands, daemons, webhook or trace")
 	}
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
-	if args[0] == "webhook" {
+	switch args[0] {
+	case "webhook":
 		return webhookLoad(ctx, *length, *rate)
+	case "trace":
+		return historyLoad(ctx, max(*jobs, 1))
 	}
 	b, err := newBench(ctx)
 	if err != nil {
@@ -71,7 +76,7 @@ func run(ctx context.Context, args []string) error {
 	case "daemons":
 		return b.daemons(ctx, *length)
 	}
-	return fmt.Errorf("unknown measurement %q: commands, daemons or webhook", args[0])
+	return fmt.Errorf("unknown measurement %q: commands, daemons, webhook or trace", args[0])
 }
 
 const (

@@ -30,33 +30,36 @@ var names = [columns]string{"created_at", "duration", "pipeline", "stage", "wait
 // 3339) and duration (seconds), and may name pipeline, stage, waited (seconds),
 // runner and name, in any order.
 func Read(from io.Reader) (Trace, error) {
-	limited := &io.LimitedReader{R: from, N: MaxBytes + 1}
-	in := csv.NewReader(limited)
+	text := newLines(from)
+	in := csv.NewReader(text)
 	in.ReuseRecord = true
-	r := reader{in: in, pipelines: numbers{}, runners: numbers{}, names: numbers{}}
-	err := r.read()
-	if limited.N <= 0 {
-		return Trace{}, fmt.Errorf("read trace: more than %d bytes", MaxBytes)
-	}
-	if err != nil {
+	r := reader{text: text, in: in, pipelines: numbers{}, runners: numbers{}, names: numbers{}}
+	if err := r.read(); err != nil {
 		return Trace{}, fmt.Errorf("read trace: %w", err)
 	}
-	return r.trace()
+	return r.trace(), nil
 }
 
 // reader is a trace as far as it was read.
 type reader struct {
+	text      *lines
 	in        *csv.Reader
 	at        [columns]int // where each column is; -1: absent
 	form      form
-	start     time.Time // RFC 3339: the earliest
-	created   []time.Time
+	origin    time.Time // RFC 3339: of the first job; Created counts from it
+	from, to  moment    // the earliest and the latest job
 	jobs      []Job
 	pipelines numbers
 	runners   numbers
 	names     numbers
 	waits     int // the jobs that say how long they waited
 	line      int
+}
+
+// moment is when a job was created, and its line.
+type moment struct {
+	at   time.Duration
+	line int
 }
 
 // numbers counts texts by the order in which they first appear, from 1.
@@ -90,6 +93,7 @@ func (r *reader) read() error {
 		err = r.header(header)
 	}
 	for err == nil {
+		r.text.next()
 		var record []string
 		if record, err = r.in.Read(); err == nil {
 			r.line, _ = r.in.FieldPos(0)
@@ -179,21 +183,37 @@ func (r *reader) readCreated(record []string, j *Job) error {
 		}
 	}
 	if r.form == inRFC3339 {
-		at, err := time.Parse(time.RFC3339, text)
-		if err != nil || at.Year() < 1971 || at.Year() > 9998 {
-			return r.bad(colCreated, text, "a time as in RFC 3339, 2026-01-31T08:00:00Z, as in the first job")
-		}
-		r.created = append(r.created, at)
-		if r.start.IsZero() || at.Before(r.start) {
-			r.start = at
-		}
-		return nil
+		return r.readTime(text, j)
 	}
 	d, ok := seconds(text, MaxSpan)
 	if !ok {
 		return r.bad(colCreated, text, fmt.Sprintf("seconds from 0 to %.0f, or in every line a time as in RFC 3339", MaxSpan.Seconds()))
 	}
 	j.Created = d
+	return nil
+}
+
+// readTime counts from the first job; where another was earlier is found out at the
+// end.
+func (r *reader) readTime(text string, j *Job) error {
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil || at.Year() < firstYear || at.Year() > lastYear {
+		return r.bad(colCreated, text, "a time as in RFC 3339, 2026-01-31T08:00:00Z, as in the first job")
+	}
+	if r.origin.IsZero() {
+		r.origin = at
+		r.from, r.to = moment{0, r.line}, moment{0, r.line}
+	}
+	j.Created = at.Sub(r.origin)
+	if j.Created < r.from.at {
+		r.from = moment{j.Created, r.line}
+	}
+	if j.Created > r.to.at {
+		r.to = moment{j.Created, r.line}
+	}
+	if r.to.at-r.from.at > MaxSpan || r.to.at-r.from.at < 0 { // below 0: more than a Duration holds
+		return fmt.Errorf("line %d: created_at is more than ten years from that of line %d", r.line, r.from.line+r.to.line-r.line)
+	}
 	return nil
 }
 
@@ -284,26 +304,15 @@ func (r *reader) readWaited(record []string, j *Job) error {
 }
 
 // trace puts what was read together.
-func (r *reader) trace() (Trace, error) {
-	start, err := r.begin()
-	if err != nil {
-		return Trace{}, err
+func (r *reader) trace() Trace {
+	start := Monday
+	if r.form == inRFC3339 {
+		start = r.origin.Add(r.from.at).UTC()
+		for i := range r.jobs {
+			r.jobs[i].Created -= r.from.at
+		}
 	}
 	t := New(start, r.jobs)
 	t.Real = r.waits == len(r.jobs)
-	return t, nil
-}
-
-// begin finds when the trace starts, and counts its jobs from there.
-func (r *reader) begin() (time.Time, error) {
-	if r.form == inSeconds {
-		return Monday, nil
-	}
-	for i, at := range r.created {
-		r.jobs[i].Created = at.Sub(r.start)
-		if at.Sub(r.start) > MaxSpan {
-			return time.Time{}, fmt.Errorf("read trace: job %d is created more than ten years after the first, at %s", i+1, at.Format(time.RFC3339))
-		}
-	}
-	return r.start.UTC(), nil
+	return t
 }

@@ -1,4 +1,4 @@
-// Package trace reads records of the jobs that a GitLab ran: when each was
+// Package trace reads and writes records of the jobs that a GitLab ran: when each was
 // created, how long it took, which jobs it had to wait for, and what really
 // became of it, where the record knows.
 //
@@ -23,6 +23,8 @@ const (
 	MaxDuration = 30 * 24 * time.Hour
 	MaxStage    = 10_000
 	maxName     = 255 // bytes of what stands for a pipeline, a runner or a name
+	firstYear   = 1971
+	lastYear    = 9998
 )
 
 // Job is one job of a trace.

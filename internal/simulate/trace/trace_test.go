@@ -91,7 +91,8 @@ func TestReadRefuses(t *testing.T) {
 		head + "0,1,\"a,0\n":                                              `line 2: extraneous or missing " in quoted-field`,
 		head + "2026-03-01T08:00:00Z,1,a,0\n5,1,a,0\n":                    `line 3: created_at is "5"; allowed: a time as in RFC 3339`,
 		head + "0,1,a,0\n2026-03-01T08:00:00Z,1,a,0\n":                    `line 3: created_at is "2026-03-01T08:00:00Z"; allowed: seconds`,
-		head + "1980-03-01T08:00:00Z,1,a,0\n2026-03-01T08:00:00Z,1,a,0\n": "more than ten years after the first",
+		head + "1980-03-01T08:00:00Z,1,a,0\n2026-03-01T08:00:00Z,1,a,0\n": "line 3: created_at is more than ten years from that of line 2",
+		head + "9998-03-01T08:00:00Z,1,a,0\n1971-03-01T08:00:00Z,1,a,0\n": "line 3: created_at is more than ten years from that of line 2",
 		head + "0,1," + strings.Repeat("x", 300) + ",0\n":                 `line 2: pipeline is "` + strings.Repeat("x", 40) + "…",
 	} {
 		if _, err := trace.Read(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
@@ -105,6 +106,7 @@ func FuzzRead(f *testing.F) {
 	f.Add("created_at,duration,pipeline,stage\n2026-03-01T08:00:00Z,1,a,0\n")
 	f.Add("stage,pipeline,duration,created_at\n0,a,1,1e3\n")
 	f.Add("created_at,duration,waited,runner,name\n0,1,2,r,n\n")
+	f.Add("\n\ncreated_at,duration\r\n9998-01-01T00:00:00Z,1\n\r\n9990-01-01T00:00:00+23:59,2")
 	f.Fuzz(func(t *testing.T, text string) {
 		got, err := trace.Read(strings.NewReader(text))
 		if err != nil {
@@ -112,6 +114,9 @@ func FuzzRead(f *testing.F) {
 				t.Errorf("an error without its operation: %v", err)
 			}
 			return
+		}
+		if n := jobLines(text); !strings.Contains(text, `"`) && len(got.Jobs) != n {
+			t.Fatalf("%d jobs of %d lines", len(got.Jobs), n)
 		}
 		var last time.Duration
 		for _, j := range got.Jobs {
@@ -123,4 +128,15 @@ func FuzzRead(f *testing.F) {
 			last = j.Created
 		}
 	})
+}
+
+// jobLines counts the lines behind the first one that are not blank.
+func jobLines(text string) int {
+	n := -1
+	for line := range strings.Lines(text) {
+		if strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r") != "" {
+			n++
+		}
+	}
+	return n
 }
