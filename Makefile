@@ -106,7 +106,8 @@ pictures:
 	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 		go run ./cmd/shoal simulate --trace docs/traces/team-fortnight.csv --max 80 --html "$$dir/page.html" --policy shoal --policy original \
 			--policy taskscaler --policy shoal:idle=600s --policy shoal:spares=6,spares_hold=600s --policy oracle >/dev/null; \
-		go run ./test/page -page "$$dir/page.html" -to docs/img
+		go run ./cmd/shoal tune --trace docs/traces/team-fortnight.csv --max 80 --max-wait p95=60s --html "$$dir/tune.html" >/dev/null; \
+		go run ./test/page -simulate "$$dir/page.html" -tune "$$dir/tune.html" -to docs/img
 
 ## bench: every benchmark
 bench:

@@ -18,10 +18,11 @@ import (
 )
 
 func main() {
-	file := flag.String("page", "", "the page to look at")
+	compared := flag.String("simulate", "", "a page of simulate")
+	tuned := flag.String("tune", "", "a page of tune")
 	to := flag.String("to", "docs/img", "the directory for the pictures")
 	flag.Parse()
-	if err := pictures(*file, *to); err != nil {
+	if err := pictures(*compared, *tuned, *to); err != nil {
 		fmt.Fprintln(os.Stderr, "page:", err)
 		os.Exit(1)
 	}
@@ -38,15 +39,17 @@ var screens = []screen{
 // picture is one of the documents': what is done first, on which screen.
 type picture struct {
 	name  string
+	tuned bool // of the page of tune
 	on    screen
 	first func(t *tab) error
 }
 
 var documents = []picture{
-	{"page-light", screen{width: 1120, height: 1000}, nil},
-	{"page-dark", screen{width: 1120, height: 1000, dark: true}, nil},
-	{"page-zoomed", screen{width: 1120, height: 900}, zoomed},
-	{"page-phone", screen{width: 390, height: 844, phone: true, dark: true}, overTime},
+	{"page-light", false, screen{width: 1120, height: 1000}, nil},
+	{"page-dark", false, screen{width: 1120, height: 1000, dark: true}, nil},
+	{"page-zoomed", false, screen{width: 1120, height: 900}, zoomed},
+	{"page-phone", false, screen{width: 390, height: 844, phone: true, dark: true}, overTime},
+	{"page-tune", true, screen{width: 1120, height: 1060}, nil},
 }
 
 // zoomed shows two policies in one burst, and the pointer on it.
@@ -70,14 +73,18 @@ func overTime(t *tab) error {
 	return err
 }
 
-// pictures takes each, of one page.
-func pictures(page, to string) error {
+// pictures takes each.
+func pictures(compared, tuned, to string) error {
 	b, err := start(context.Background())
 	if err != nil {
 		return err
 	}
 	defer b.stop()
 	for _, p := range documents {
+		page := compared
+		if p.tuned {
+			page = tuned
+		}
 		text, err := b.picture(page, p)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
