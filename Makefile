@@ -32,7 +32,7 @@ BINARY ?= dist/shoal
 PACKAGES ?= dist
 DEB ?= dist/deb
 
-.PHONY: build packages deb test lint defects fuzz soak soak-ci planted bench clean
+.PHONY: build packages deb test lint defects fuzz soak soak-ci planted pictures bench clean
 
 ## build: one static binary, dist/shoal
 build:
@@ -100,6 +100,14 @@ soak-ci:
 ## planted: each defect of test/planted, put into the machines, must be found by the soak's own seeds; PLANTEDFLAGS=-update writes the table of docs/reliability.md, -recorded lives only the seeds that it names
 planted:
 	go run ./test/planted $(PLANTEDFLAGS)
+
+## pictures: docs/img, anew, in a real Chromium
+pictures:
+	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+		go run ./cmd/shoal simulate --trace docs/traces/team-fortnight.csv --max 80 --html "$$dir/page.html" --policy shoal --policy original \
+			--policy taskscaler --policy shoal:idle=600s --policy shoal:spares=6,spares_hold=600s --policy oracle >/dev/null; \
+		go run ./cmd/shoal tune --trace docs/traces/team-fortnight.csv --max 80 --max-wait p95=60s --html "$$dir/tune.html" >/dev/null; \
+		go run ./test/page -simulate "$$dir/page.html" -tune "$$dir/tune.html" -to docs/img
 
 ## bench: every benchmark
 bench:

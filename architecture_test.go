@@ -35,6 +35,7 @@ var layers = map[string][]string{
 	"internal/simulate":          {"internal/fleet", "internal/scaling", "internal/life", "internal/world"},
 	"internal/simulate/capacity": {"internal/fleet", "internal/scaling", "internal/life", "internal/simulate", "internal/simulate/trace"},
 	"internal/simulate/trace":    {},
+	"internal/simulate/tune":     {"internal/fleet", "internal/scaling", "internal/simulate/capacity", "internal/simulate/trace"},
 	"internal/emulator/...":      {"internal/fleet", "internal/scaling", "internal/life", "internal/world", "internal/emulator/...", "packaging/..."},
 
 	"internal/config":  {"internal/fleet", "internal/scaling"},
@@ -42,6 +43,7 @@ var layers = map[string][]string{
 	"internal/world":   {"internal/fleet", "internal/scaling"},
 	"internal/scaling": {"internal/fleet"},
 	"internal/fleet":   {},
+	"internal/page":    {},
 
 	"internal/autoscaling": {"internal/fleet"},
 	"internal/imds":        {"internal/fleet"},
@@ -65,6 +67,7 @@ var why = []struct{ from, to, reason string }{
 	{"internal/history", "", "history declares the interface of what it needs of GitLab; which edge fulfils it is decided in cli"},
 	{"cmd/shoal", "", "main only starts cli, so that tests can start the same thing"},
 	{"internal/fleet", "", "fleet is the language of all the others, and knows none of them"},
+	{"internal/page", "", "a page draws what it is given: who fills it in may be any command"},
 	{"internal/autoscaling", "", "an edge knows one outside system and the nouns of fleet, so that it can be replaced alone"},
 	{"internal/imds", "", "an edge knows one outside system and the nouns of fleet, so that it can be replaced alone"},
 	{"internal/gitlab", "", "an edge knows one outside system and the nouns of fleet, so that it can be replaced alone"},
@@ -75,7 +78,7 @@ var why = []struct{ from, to, reason string }{
 }
 
 // core are the packages that do no I/O.
-var core = []string{"internal/fleet", "internal/scaling", "internal/life", "internal/world", "internal/simulate", "internal/simulate/capacity", "internal/simulate/trace"}
+var core = []string{"internal/fleet", "internal/scaling", "internal/life", "internal/world", "internal/simulate", "internal/simulate/capacity", "internal/simulate/trace", "internal/simulate/tune"}
 
 // notInCore are imports that would let the core reach outside.
 var notInCore = map[string]string{

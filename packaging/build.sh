@@ -25,7 +25,7 @@ cp -r deploy/ansible "$STAGE/ansible"
 mv "$STAGE/ansible/units" "$STAGE/playbook-units"
 cp -r deploy/image "$STAGE/image"
 mkdir "$STAGE/docs"
-cp -r docs/*.md docs/traces "$STAGE/docs"
+cp -r docs/*.md docs/img docs/traces "$STAGE/docs"
 # Links between documents are those of a clone, where the folders lie otherwise.
 sed -i -e 's|](\.\./deploy/|](../../shoal/|g' -e 's|](\.\./packaging/shoal\.toml|](examples/shoal.toml|g' \
 	-e 's|docs/traces/|/usr/share/doc/shoal/traces/|g' "$STAGE"/docs/*.md

@@ -41,7 +41,7 @@ wait, leaves when it is idle, and goes away without losing a job.`,
 	root.SetCompletionCommandGroupID(groupHuman)
 	root.AddCommand(c.initCommand(), c.monitorCommand(), c.scaleUpCommand(), c.lifecycleCheckCommand(), c.unregisterCommand())
 	root.AddCommand(c.reapCommand(), c.webhookCommand())
-	root.AddCommand(c.configCommand(), c.versionCommand(), c.demoCommand(), c.simulateCommand(), c.traceCommand())
+	root.AddCommand(c.configCommand(), c.versionCommand(), c.demoCommand(), c.simulateCommand(), c.tuneCommand(), c.traceCommand())
 	group(root)
 	strictHelp(root)
 	versionFlag(root)

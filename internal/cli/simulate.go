@@ -4,13 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"runtime"
-	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,6 +22,8 @@ type simulateFlags struct {
 	policies []string
 	seeds    int
 	asJSON   bool
+	asCSV    bool
+	html     string
 }
 
 // The bounds of --seeds and of --policy: beyond them a typing error, not a wish.
@@ -58,11 +55,16 @@ Policies, with options as name:option=value,…
 ` + indent(capacity.Describe()) + `
 All begin with the group's minimum in service. A figure is the median over the
 seeds; jobs lost are their sum. A job that EC2 interrupts is tried again from its
-beginning; its wait is that of the first time.`,
+beginning; its wait is that of the first time.
+
+--html writes a page to look at: the fleet and its queue over time, how long jobs
+waited, cost against wait. It is one file, which loads nothing from anywhere.`,
 		Example: `  shoal simulate --trace week.csv
   shoal simulate --trace week.csv --policy shoal --policy taskscaler:idle_count=6,idle_time=300
   shoal simulate --trace week.csv --slots 6 --boot 90s --idle 180s --max 80 --policy shoal --policy original
   shoal simulate --trace week.csv --spot-mtbf 6h --slots 4,8
+  shoal simulate --trace week.csv --policy shoal --policy shoal:idle=600s --html week.html
+  shoal simulate --trace week.csv --csv > week-policies.csv
   shoal simulate --trace week.csv --json | jq '.policies[] | {policy, instance_hours}'`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.simulate(cmd.Context(), f) },
@@ -80,6 +82,8 @@ beginning; its wait is that of the first time.`,
 	flags.DurationVar(&f.SpotMTBF, "spot-mtbf", 0, "mean time until EC2 takes an instance (default: never)")
 	flags.Float64Var(&f.APIRate, "api-rate", 0, "calls a second that Auto Scaling answers Shoal's instances before it throttles them; the others are never held back (default: any number)")
 	flags.IntVar(&f.seeds, "seeds", 5, "how often each policy is played, with other dice")
+	flags.StringVar(&f.html, "html", "", "write a page to this file as well")
+	flags.BoolVar(&f.asCSV, "csv", false, "print CSV on stdout, a line for each policy")
 	jsonFlag(cmd, &f.asJSON)
 	err := cmd.RegisterFlagCompletionFunc("policy", cobra.FixedCompletions(capacity.Names(), cobra.ShellCompDirectiveNoFileComp))
 	if err != nil {
@@ -106,7 +110,7 @@ func (c *call) simulate(ctx context.Context, f simulateFlags) error {
 	if err != nil {
 		return err
 	}
-	b := &bench{plan: capacity.NewPlan(t), options: f.Options, policies: with, seeds: f.seeds}
+	b := &bench{plan: capacity.NewPlan(t), options: f.Options, policies: with, seeds: f.seeds, record: f.html != ""}
 	stop := c.showProgress(b)
 	results, err := b.run(ctx)
 	stop()
@@ -121,10 +125,18 @@ func (c *call) simulate(ctx context.Context, f simulateFlags) error {
 			fmt.Fprintf(c.Stderr, "shoal: %s never ended %d jobs: EC2 interrupts instances sooner than they take; try a longer --spot-mtbf\n", r.Policy, r.JobsUnfinished)
 		}
 	}
-	if f.asJSON {
-		return c.printJSON(map[string]any{"policies": results})
+	if f.html != "" {
+		if err := c.writePage(f.html, comparisonPage(f, t, b, results)); err != nil {
+			return err
+		}
 	}
-	return printComparison(c.Stdout, newPalette(c.Stdout, c.Environ), results)
+	switch {
+	case f.asJSON:
+		return c.printJSON(map[string]any{"policies": results})
+	case f.asCSV:
+		return printCSV(c.Stdout, results)
+	}
+	return printComparison(c.Stdout, c.newLook(), results)
 }
 
 // check tells what is wrong with the command line.
@@ -133,6 +145,12 @@ func (f simulateFlags) check() ([]capacity.Policy, error) {
 	var all []error
 	if f.trace == "" {
 		all = append(all, errors.New("--trace: which file? It is required"))
+	}
+	if f.asJSON && f.asCSV {
+		all = append(all, errors.New("--json and --csv: both go to stdout; choose one"))
+	}
+	if err := checkPageFile(f.html); err != nil {
+		all = append(all, err)
 	}
 	if f.seeds < 1 || f.seeds > mostSeeds {
 		all = append(all, fmt.Errorf("--seeds is %d; allowed are 1 to %d", f.seeds, mostSeeds))
@@ -177,197 +195,4 @@ func (c *call) readTrace(name string) (trace.Trace, error) {
 		return trace.Trace{}, usage(`"shoal simulate --help" tells what a trace is`, "%s: %w", name, err)
 	}
 	return t, nil
-}
-
-// bench is a comparison: every policy with every seed, as many at once as there
-// are processors.
-type bench struct {
-	plan     *capacity.Plan
-	options  capacity.Options
-	policies []capacity.Policy
-	seeds    int
-	done     atomic.Int64 // jobs, of all runs
-}
-
-// total is how many jobs there are to do, in all runs.
-func (b *bench) total() int64 { return int64(b.plan.Jobs()) * int64(b.seeds) * int64(len(b.policies)) }
-
-func (b *bench) run(ctx context.Context) ([]capacity.Result, error) {
-	runs := make([][]capacity.Result, len(b.policies))
-	for p := range runs {
-		runs[p] = make([]capacity.Result, b.seeds)
-	}
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		wg.Go(func() {
-			for n := next.Add(1) - 1; n < int64(len(b.policies)*b.seeds) && ctx.Err() == nil; n = next.Add(1) - 1 {
-				p, seed := n/int64(b.seeds), n%int64(b.seeds)
-				runs[p][seed] = b.one(ctx, b.policies[p], uint64(seed)) //nolint:gosec // below mostSeeds
-			}
-		})
-	}
-	wg.Wait()
-	if ctx.Err() != nil {
-		return nil, errors.New("interrupted")
-	}
-	results := make([]capacity.Result, len(runs))
-	for p := range runs {
-		results[p] = capacity.Median(runs[p])
-	}
-	return results, nil
-}
-
-func (b *bench) one(ctx context.Context, p capacity.Policy, seed uint64) capacity.Result {
-	told := int64(0)
-	r := capacity.Run(b.plan, p, b.options, seed, func(done int) bool {
-		b.done.Add(int64(done) - told)
-		told = int64(done)
-		return ctx.Err() == nil
-	})
-	b.done.Add(int64(b.plan.Jobs()) - told)
-	return r
-}
-
-// A bar appears when a person has begun to wonder.
-const (
-	progressAfter = time.Second
-	progressEvery = 200 * time.Millisecond
-	progressWidth = 40
-)
-
-// showProgress draws a bar on a terminal until the returned function is called.
-func (c *call) showProgress(b *bench) (stop func()) {
-	if !isTerminal(c.Stderr) {
-		return func() {}
-	}
-	quit, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		began, drawn := time.Now(), false
-		tick := time.NewTicker(progressEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-quit:
-				if drawn {
-					fmt.Fprint(c.Stderr, "\r\x1b[K")
-				}
-				return
-			case now := <-tick.C:
-				if now.Sub(began) >= progressAfter {
-					fmt.Fprint(c.Stderr, "\r\x1b[K"+progressBar(b.done.Load(), b.total()))
-					drawn = true
-				}
-			}
-		}
-	}()
-	return func() { close(quit); <-ended }
-}
-
-func progressBar(done, total int64) string {
-	share := float64(done) / float64(max(total, 1))
-	full := min(int(share*progressWidth), progressWidth)
-	return fmt.Sprintf("[%s%s] %3.0f %% of %d jobs", strings.Repeat("#", full), strings.Repeat(".", progressWidth-full), 100*share, total)
-}
-
-// column is one figure of the table.
-type column struct {
-	head   string
-	figure func(capacity.Result) float64
-	format string
-	more   bool // more is better
-}
-
-var comparison = []column{
-	{"mean", func(r capacity.Result) float64 { return r.Wait.Mean }, "%.1f", false},
-	{"p50", func(r capacity.Result) float64 { return r.Wait.P50 }, "%.1f", false},
-	{"p90", func(r capacity.Result) float64 { return r.Wait.P90 }, "%.1f", false},
-	{"p95", func(r capacity.Result) float64 { return r.Wait.P95 }, "%.1f", false},
-	{"p99", func(r capacity.Result) float64 { return r.Wait.P99 }, "%.1f", false},
-	{"max", func(r capacity.Result) float64 { return r.Wait.Max }, "%.1f", false},
-	{"hours", func(r capacity.Result) float64 { return r.InstanceHours }, "%.1f", false},
-	{"used", func(r capacity.Result) float64 { return 100 * r.Utilisation }, "%.1f%%", true},
-	{"launches", func(r capacity.Result) float64 { return r.Launches }, "%.0f", false},
-	{"unused", func(r capacity.Result) float64 { return r.LaunchesUnused }, "%.0f", false},
-	{"calls", func(r capacity.Result) float64 { return r.APICalls }, "%.0f", false},
-	{"lost", func(r capacity.Result) float64 { return float64(r.JobsLost) }, "%.0f", false},
-}
-
-// bound is the policy that no other can pass: it takes no part in what is best.
-const bound = "oracle"
-
-// printComparison is the table for people: the best of each column is marked.
-func printComparison(w io.Writer, p palette, results []capacity.Result) error {
-	rows := [][]string{{"policy"}}
-	for _, r := range results {
-		rows = append(rows, []string{r.Policy})
-	}
-	for _, col := range comparison {
-		best, contested := bestOf(col, results)
-		rows[0] = append(rows[0], col.head)
-		for i, r := range results {
-			cell := fmt.Sprintf(col.format, col.figure(r)) + " "
-			if contested && r.Policy != bound && fmt.Sprintf(col.format, col.figure(r)) == fmt.Sprintf(col.format, best) {
-				cell = cell[:len(cell)-1] + "*"
-			}
-			rows[i+1] = append(rows[i+1], cell)
-		}
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d jobs; waits in seconds; * is the best of a column\n\n", results[0].Jobs)
-	b.WriteString(align(rows, p))
-	if _, err := io.WriteString(w, b.String()); err != nil {
-		return fmt.Errorf("write result: %w", err)
-	}
-	return nil
-}
-
-// bestOf is the best figure of a column, and whether there is one to be proud of:
-// not where all are alike.
-func bestOf(col column, results []capacity.Result) (best float64, contested bool) {
-	var figures []float64
-	for _, r := range results {
-		if r.Policy != bound {
-			figures = append(figures, col.figure(r))
-		}
-	}
-	if len(figures) < 2 {
-		return 0, false
-	}
-	low, high := slices.Min(figures), slices.Max(figures)
-	if col.more {
-		return high, low < high
-	}
-	return low, low < high
-}
-
-// align puts cells under each other, the first column to the left.
-func align(rows [][]string, p palette) string {
-	width := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			width[i] = max(width[i], len(cell))
-		}
-	}
-	var b strings.Builder
-	for n, row := range rows {
-		line := fmt.Sprintf("%-*s", width[0], row[0])
-		for i, cell := range row[1:] {
-			if n == 0 {
-				cell += " " // where the mark is
-			}
-			text := fmt.Sprintf("  %*s", max(width[i+1], len(rows[0][i+1])+1), cell)
-			if strings.HasSuffix(cell, "*") {
-				text = p.green(text)
-			}
-			line += text
-		}
-		line = strings.TrimRight(line, " ")
-		if n == 0 {
-			line = p.dim(line)
-		}
-		b.WriteString(line + "\n")
-	}
-	return b.String()
 }

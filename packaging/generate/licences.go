@@ -52,6 +52,11 @@ func modulesOfBinary() ([]module, error) {
 	}
 	dir, version, _ := strings.Cut(strings.TrimSpace(root), "\n")
 	modules := []module{{path: "Go's runtime and standard library", version: version, dir: dir}}
+	charts, err := uplot()
+	if err != nil {
+		return nil, err
+	}
+	modules = append(modules, charts)
 	const format = `{{with .Module}}{{if not .Main}}{{.Path}}|{{.Version}}|{{.Dir}}{{end}}{{end}}`
 	for _, arch := range architectures {
 		env := []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + arch}
@@ -67,6 +72,23 @@ func modulesOfBinary() ([]module, error) {
 	}
 	slices.SortFunc(modules, func(a, b module) int { return cmp.Compare(a.path, b.path) })
 	return slices.Compact(modules), nil
+}
+
+// uplotDir has the charts' library, which is in the binary and no module.
+const uplotDir = "internal/page/uplot"
+
+// uplot reads its version out of it.
+func uplot() (module, error) {
+	text, err := os.ReadFile(filepath.Join(uplotDir, "uPlot.iife.min.js"))
+	if err != nil {
+		return module{}, err
+	}
+	_, after, _ := strings.Cut(string(text[:min(len(text), 200)]), "uPlot (")
+	version, _, ok := strings.Cut(after, ")")
+	if !ok {
+		return module{}, fmt.Errorf("%s: its first line tells no version", uplotDir)
+	}
+	return module{path: "uPlot, in the pages of --html", version: version, dir: uplotDir}, nil
 }
 
 func output(env []string, name string, args ...string) (string, error) {

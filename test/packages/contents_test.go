@@ -63,7 +63,7 @@ func promised() []string {
 		"/usr/share/shoal/ansible/gitlab_runner_init.yml", "/usr/share/shoal/ansible/gitlab_runner_unreg.yml", "/usr/share/shoal/ansible/scale_up.yml",
 		"/usr/share/shoal/ansible/roles/shoal/tasks/main.yml",
 		"/usr/share/bash-completion/completions/shoal", "/usr/share/fish/vendor_completions.d/shoal.fish",
-		"/usr/share/doc/shoal/third-party-licenses.txt", "/usr/share/doc/shoal/configuration.md",
+		"/usr/share/doc/shoal/third-party-licenses.txt", "/usr/share/doc/shoal/configuration.md", "/usr/share/doc/shoal/img/page-light.png",
 	}
 	for _, unit := range []string{"runner-init", "scale-up", "unreg-runner"} {
 		list = append(list, "/usr/share/shoal/playbook-units/"+unit+".service.d/shoal-playbook.conf")
@@ -167,6 +167,9 @@ func checkBinary(t *testing.T, arch string, program, licences []byte) {
 	info, err := buildinfo.Read(bytes.NewReader(program))
 	if err != nil {
 		t.Fatalf("%s: %v", arch, err)
+	}
+	if !bytes.Contains(licences, []byte("Leon Sorokin")) { // of the charts, which are no module
+		t.Errorf("%s: the terms of uPlot are not in the package", arch)
 	}
 	for _, m := range info.Deps {
 		if strings.Contains(m.Path, "go-md2man") || strings.Contains(m.Path, "blackfriday") {

@@ -8,7 +8,8 @@
 // the group's bounds, throttled calls, and spot interruptions. It guarantees that
 // a run depends on its arguments alone, that no job is forgotten, and that its
 // cost grows with what happens, not with the time that passes: a reading that
-// can decide nothing is jumped over.
+// can decide nothing is jumped over. What a run was like over time is recorded for
+// who asks, in a bounded number of moments (Timeline).
 //
 // Faults and the machines' own steps are left to package simulate, which lives
 // them through one by one. The policy shoal:machines=on is played by it, and holds this

@@ -47,6 +47,7 @@ type engine struct {
 
 	budget budget
 	score  score
+	rec    *recorder // nil: nobody wants to know
 }
 
 // policy decides about capacity. The engine tells it what happens, and lets it
@@ -112,10 +113,19 @@ const maxTail = 6 * time.Hour
 // at its minimum.
 func (e *engine) run(progress func(done int) bool) {
 	e.policy.begin(e)
+	if e.rec != nil {
+		e.rec.observe(e.now, e.levels())
+	}
 	for steps := 1; ; steps++ {
 		if progress != nil && steps&0xffff == 0 && !progress(e.score.done) || !e.step() {
 			break
 		}
+		if e.rec != nil {
+			e.rec.observe(e.now, e.levels())
+		}
+	}
+	if e.rec != nil {
+		e.rec.advance(e.now)
 	}
 	if e.score.done == e.plan.Jobs() { // what is kept for ever is paid for until then
 		e.now = e.score.lastDone

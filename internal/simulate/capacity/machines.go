@@ -29,7 +29,7 @@ func (with Policy) Check(o Options) error {
 // machines plays a plan by the daemons' own machines, step by step, on the model that
 // their reliability is tested on, in place of this package's short cut to their
 // decisions.
-func (p *shoal) playMachines(plan *Plan, o Options, seed uint64, progress func(done int) bool) Result {
+func (p *shoal) playMachines(plan *Plan, o Options, seed uint64, progress func(done int) bool, rec *recorder) (Result, Record) {
 	if p.patience.Idle > 0 {
 		o.Idle = p.patience.Idle
 	}
@@ -40,7 +40,14 @@ func (p *shoal) playMachines(plan *Plan, o Options, seed uint64, progress func(d
 		ScaleUp: life.ScaleUpSettings{Period: p.saturated, BlindAfter: p.growth.BlindAfter, Spares: spares},
 	}
 	tasks, stages := plan.tasks()
-	return scored(o, simulate.Live(f, tasks, stages, seed, progress))
+	lived := simulate.Live(f, tasks, stages, seed, progress)
+	s := scored(o, lived)
+	var record Record
+	if rec != nil {
+		rec.play(changes(plan.first, lived))
+		record = Record{rec.timeline(watchLaunched, watchBusy, watchQueue), distribution(s.waits)}
+	}
+	return s.result(len(lived.Tasks)), record
 }
 
 // tasks is the plan in the machines' words: time counts from the first job on.
@@ -63,8 +70,8 @@ func (p *Plan) zone() *time.Location {
 }
 
 // scored measures what the machines have lived as the engine measures itself.
-func scored(o Options, lived simulate.Lived) Result {
-	s := score{calls: lived.Calls}
+func scored(o Options, lived simulate.Lived) *score {
+	s := &score{calls: lived.Calls}
 	for _, ran := range lived.Tasks {
 		if ran.Began == 0 {
 			s.lost++
@@ -87,5 +94,27 @@ func scored(o Options, lived simulate.Lived) Result {
 		}
 	}
 	slices.Sort(s.waits)
-	return s.result(len(lived.Tasks))
+	return s
+}
+
+// changes is the same over time. When an instance came into service nobody wrote down.
+func changes(first time.Duration, lived simulate.Lived) []change {
+	var all []change
+	add := func(what int, from, to time.Duration) {
+		all = append(all, change{first + from, what, 1})
+		if to > 0 {
+			all = append(all, change{first + to, what, -1})
+		}
+	}
+	for _, ran := range lived.Tasks {
+		if ran.Began == 0 {
+			continue
+		}
+		add(watchQueue, ran.Ready, ran.Began)
+		add(watchBusy, ran.Began, ran.Ended)
+	}
+	for _, stay := range lived.Stays {
+		add(watchLaunched, stay.From, stay.To)
+	}
+	return all
 }

@@ -22,6 +22,7 @@ func TestOptionsThatWouldHang(t *testing.T) {
 		"shoal:hook=on,confidence=2":     "from 0 to 1",
 		"shoal:spares=-1":                "from 0",
 		"shoal:spares_period=* 25 * * *": "hour",
+		"shoal:spares_slots=6;x * * * *": "begins with a number",
 	} {
 		if _, err := capacity.Parse(spec); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", spec, err, want)

@@ -230,3 +230,16 @@ func cron[P policy](field func(P) *[]scaling.Period) setter {
 		return err
 	}
 }
+
+func policies[P policy](field func(P) *[]scaling.Spares) setter {
+	return func(p policy, value string) error {
+		for text := range strings.SplitSeq(value, ";") {
+			s, err := scaling.ParseSpares(strings.TrimSpace(text), nil)
+			if err != nil {
+				return err
+			}
+			*field(p.(P)) = append(*field(p.(P)), s)
+		}
+		return nil
+	}
+}

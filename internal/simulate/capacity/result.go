@@ -38,17 +38,33 @@ type Wait struct {
 // jobs are done, and ends the run, whose result says nothing then, where it
 // answers false.
 func Run(p *Plan, with Policy, o Options, seed uint64, progress func(done int) bool) Result {
+	r, _ := runOnce(p, with, o, seed, progress, nil)
+	return r
+}
+
+// RunRecorded is Run, which tells what the run was like as well. It is the same run.
+func RunRecorded(p *Plan, with Policy, o Options, seed uint64, progress func(done int) bool) (Result, Record) {
+	return runOnce(p, with, o, seed, progress, newRecorder(p.first, p.span()))
+}
+
+// runOnce plays a plan once, and records it unless rec is nil.
+func runOnce(p *Plan, with Policy, o Options, seed uint64, progress func(done int) bool, rec *recorder) (Result, Record) {
 	policy := with.make()
 	var r Result
+	var record Record
 	if s, ok := policy.(*shoal); ok && s.machines {
-		r = s.playMachines(p, o, seed, progress)
+		r, record = s.playMachines(p, o, seed, progress, rec)
 	} else {
 		e := newEngine(p, o, seed, policy)
+		e.rec = rec
 		e.run(progress)
 		r = e.score.result(p.Jobs())
+		if rec != nil {
+			record = Record{rec.timeline(watchLaunched, watchInService, watchBusy, watchQueue), distribution(e.score.waits)}
+		}
 	}
 	r.Policy = with.Spec
-	return r
+	return r, record
 }
 
 func (s *score) result(jobs int) Result {

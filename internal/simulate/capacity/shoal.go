@@ -19,6 +19,7 @@ type shoal struct {
 	patience     scaling.PatienceSettings
 	spares       int              // option spares: slots
 	sparePeriods []scaling.Period // option spares_period; none: always
+	sparePlan    []scaling.Spares // option spares_slots, in place of both
 	spareHold    time.Duration    // option spares_hold; 0: for ever
 	schedule     scaling.Schedule
 	gauge        int           // option gauge
@@ -84,6 +85,7 @@ var shoalOptions = []option{
 	{"learn", "up to how long it may learn to stay (0s: it does not learn)", span(func(p *shoal) *time.Duration { return &p.patience.Most })},
 	{"spares", "slots of idle instances to hold ready (0)", whole(func(p *shoal) *int { return &p.spares }, 0, 1_000_000)},
 	{"spares_period", "when, in cron's words, as in * 8-18 * * mon-fri (always)", cron(func(p *shoal) *[]scaling.Period { return &p.sparePeriods })},
+	{"spares_slots", "all of spares.slots, with a semicolon between its policies, as in 6; 0 * * * * sat,sun (as spares and spares_period say)", policies(func(p *shoal) *[]scaling.Spares { return &p.sparePlan })},
 	{"spares_hold", "how long after its last job an idle one is held while none is busy (0s: for ever)", span(func(p *shoal) *time.Duration { return &p.spareHold })},
 	{"period", "between two readings of the runner (10s)", spanFrom(shortestRead, func(p *shoal) *time.Duration { return &p.period })},
 	{"saturated_period", "the same while jobs run, and a minute longer (3s)", spanFrom(shortestRead, func(p *shoal) *time.Duration { return &p.saturated })},
@@ -130,7 +132,15 @@ func (p *shoal) begin(e *engine) {
 
 // scheduleIn is the spares' schedule, by the clock of a time zone.
 func (p *shoal) scheduleIn(zone *time.Location) scaling.Schedule {
-	return scaling.Schedule{{Periods: p.sparePeriods, Zone: zone, Slots: p.spares}}
+	if len(p.sparePlan) == 0 {
+		return scaling.Schedule{{Periods: p.sparePeriods, Zone: zone, Slots: p.spares}}
+	}
+	all := make(scaling.Schedule, len(p.sparePlan))
+	for n, s := range p.sparePlan {
+		s.Zone = zone
+		all[n] = s
+	}
+	return all
 }
 
 // minute takes in what the schedule wants from now on, and plans the next one. Where it
@@ -149,7 +159,7 @@ func (p *shoal) minute(e *engine) {
 			p.planIdle(e, n)
 		}
 	}
-	if len(p.sparePeriods) > 0 {
+	if len(p.sparePeriods) > 0 || len(p.sparePlan) > 0 {
 		now := p.time(e.now)
 		e.at(e.now+now.Truncate(time.Minute).Add(time.Minute).Sub(now), shoalReady, -1, 0)
 	}

@@ -36,6 +36,25 @@ func TestScheduleIsFollowed(t *testing.T) {
 	}
 }
 
+// TestSchedulesOfSeveralPolicies: the last policy that matches counts, and one policy is
+// what the two options of it are.
+func TestSchedulesOfSeveralPolicies(t *testing.T) {
+	o := usual()
+	o.Min = 1
+	jobs := every(30 * time.Minute)
+	for spec, same := range map[string]string{
+		"shoal:spares_slots=12 * 6-11 * * *":                    "shoal:spares=12,spares_period=* 6-11 * * *",
+		"shoal:spares_slots=12; 0 * 0-5 * * *; 0 * 12-23 * * *": "shoal:spares=12,spares_period=* 6-11 * * *",
+		"shoal:spares_slots=6 * 1,3 * * *; 12":                  "shoal:spares=12",
+	} {
+		got, want := run(t, jobs, spec, o, 1), run(t, jobs, same, o, 1)
+		got.Policy = want.Policy
+		if got != want {
+			t.Errorf("%s: %+v; %s: %+v", spec, got, same, want)
+		}
+	}
+}
+
 // TestLearningBridgesGaps: an instance that has learned its gaps stays over the next.
 func TestLearningBridgesGaps(t *testing.T) {
 	o := usual()
