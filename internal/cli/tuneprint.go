@@ -203,8 +203,8 @@ func groupFlags(changes []tune.Change) string {
 func (t *tunedText) outOfReach() {
 	o, p := t.o, t.o.Closest
 	t.head("Nothing that was tried does what is asked.")
-	t.line("The closest is %s: %s is %s, %s in the worse half, for %s a month (%+.1f %% to now).",
-		p.Brief, waitName(o.Goal.Figure), waitText(o.Goal.Of(p.Wait)), waitText(p.Sure), t.cost(p.HoursAMonth), -100*o.Saved)
+	t.line("The closest is %s: %s is %s, %s in the worse half, for %s a month (%s).",
+		p.Brief, waitName(o.Goal.Figure), waitText(o.Goal.Of(p.Wait)), waitText(p.Sure), t.cost(p.HoursAMonth), savedText(o.Saved))
 	t.line("A job that finds no free slot waits for a launch, %.0f s, unless an instance stands ready for it. What stands in the way:", o.Fleet.Boot+o.Fleet.Init)
 	none := true
 	for _, b := range o.Obstacles {
@@ -229,8 +229,8 @@ func (t *tunedText) webhook() {
 		return
 	}
 	t.head("With a webhook (docs/webhook.md)")
-	t.line("%s is %s for %s a month (%+.1f %% to now): %s.", waitName(t.o.Goal.Figure), waitText(t.o.Goal.Of(p.Wait)),
-		t.cost(p.HoursAMonth), 100*(p.Hours/t.o.InForce.Hours-1), p.Brief)
+	t.line("%s is %s for %s a month (%s): %s.", waitName(t.o.Goal.Figure), waitText(t.o.Goal.Of(p.Wait)),
+		t.cost(p.HoursAMonth), savedText(1-p.Hours/t.o.InForce.Hours), p.Brief)
 	t.line("It has to be run beside the fleet; --webhook lets it be recommended.")
 }
 
