@@ -166,7 +166,24 @@ func (t *tunedText) recommended() {
 		t.line("The settings in force do not do what is asked: %s is %s in the worse half.", waitName(o.Goal.Figure), waitText(o.InForce.Sure))
 	}
 	t.changes(p.Changes)
-	t.line("\nTo see it: shoal simulate --trace %s --policy '%s' %s", t.f.trace, o.InForce.Settings.Policy(), p.Flags)
+	t.seeIt()
+}
+
+// seeIt is how to play both side by side, or one after the other where they are fleets of
+// other kinds.
+func (t *tunedText) seeIt() {
+	force, best := t.o.InForce, t.o.Recommended
+	now, then := "--policy '"+force.Settings.Policy()+"' ", "--policy '"+best.Settings.Policy()+"' "
+	fleet := fmt.Sprintf(" --boot %s --init %s", t.f.Boot, t.f.Init)
+	if t.f.SpotMTBF > 0 {
+		fleet += fmt.Sprintf(" --spot-mtbf %s", t.f.SpotMTBF)
+	}
+	if strings.TrimPrefix(force.Flags, now) == strings.TrimPrefix(best.Flags, then) {
+		t.line("\nTo see it: shoal simulate --trace %s %s%s%s", t.f.trace, now, best.Flags, fleet)
+		return
+	}
+	t.line("\nTo see it:\n  shoal simulate --trace %s %s%s", t.f.trace, force.Flags, fleet)
+	t.line("  shoal simulate --trace %s %s%s", t.f.trace, best.Flags, fleet)
 }
 
 // changes are the settings to change, where each is kept.
