@@ -166,7 +166,24 @@ func (t *tunedText) recommended() {
 		t.line("The settings in force do not do what is asked: %s is %s in the worse half.", waitName(o.Goal.Figure), waitText(o.InForce.Sure))
 	}
 	t.changes(p.Changes)
-	t.line("\nTo see it: shoal simulate --trace %s --policy '%s' %s", t.f.trace, o.InForce.Settings.Policy(), p.Flags)
+	t.seeIt()
+}
+
+// seeIt is how to play both side by side, or one after the other where they are fleets of
+// other kinds.
+func (t *tunedText) seeIt() {
+	force, best := t.o.InForce, t.o.Recommended
+	now, then := "--policy '"+force.Settings.Policy()+"' ", "--policy '"+best.Settings.Policy()+"' "
+	fleet := fmt.Sprintf(" --boot %s --init %s", t.f.Boot, t.f.Init)
+	if t.f.SpotMTBF > 0 {
+		fleet += fmt.Sprintf(" --spot-mtbf %s", t.f.SpotMTBF)
+	}
+	if strings.TrimPrefix(force.Flags, now) == strings.TrimPrefix(best.Flags, then) {
+		t.line("\nTo see it: shoal simulate --trace %s %s%s%s", t.f.trace, now, best.Flags, fleet)
+		return
+	}
+	t.line("\nTo see it:\n  shoal simulate --trace %s %s%s", t.f.trace, force.Flags, fleet)
+	t.line("  shoal simulate --trace %s %s%s", t.f.trace, best.Flags, fleet)
 }
 
 // changes are the settings to change, where each is kept.
@@ -203,8 +220,8 @@ func groupFlags(changes []tune.Change) string {
 func (t *tunedText) outOfReach() {
 	o, p := t.o, t.o.Closest
 	t.head("Nothing that was tried does what is asked.")
-	t.line("The closest is %s: %s is %s, %s in the worse half, for %s a month (%+.1f %% to now).",
-		p.Brief, waitName(o.Goal.Figure), waitText(o.Goal.Of(p.Wait)), waitText(p.Sure), t.cost(p.HoursAMonth), -100*o.Saved)
+	t.line("The closest is %s: %s is %s, %s in the worse half, for %s a month (%s).",
+		p.Brief, waitName(o.Goal.Figure), waitText(o.Goal.Of(p.Wait)), waitText(p.Sure), t.cost(p.HoursAMonth), savedText(o.Saved))
 	t.line("A job that finds no free slot waits for a launch, %.0f s, unless an instance stands ready for it. What stands in the way:", o.Fleet.Boot+o.Fleet.Init)
 	none := true
 	for _, b := range o.Obstacles {
@@ -229,8 +246,8 @@ func (t *tunedText) webhook() {
 		return
 	}
 	t.head("With a webhook (docs/webhook.md)")
-	t.line("%s is %s for %s a month (%+.1f %% to now): %s.", waitName(t.o.Goal.Figure), waitText(t.o.Goal.Of(p.Wait)),
-		t.cost(p.HoursAMonth), 100*(p.Hours/t.o.InForce.Hours-1), p.Brief)
+	t.line("%s is %s for %s a month (%s): %s.", waitName(t.o.Goal.Figure), waitText(t.o.Goal.Of(p.Wait)),
+		t.cost(p.HoursAMonth), savedText(1-p.Hours/t.o.InForce.Hours), p.Brief)
 	t.line("It has to be run beside the fleet; --webhook lets it be recommended.")
 }
 
