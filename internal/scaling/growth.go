@@ -74,8 +74,8 @@ type Growth struct {
 	look   Look      // the last one
 	guess  float64   // jobs that wait, for each busy instance, without the gauge
 	steps  steps
-	left   int       // jobs that wait for those that run to end, as was supposed
-	owed   bool      // nothing was decided on the last reading's news
+	left   int  // jobs that wait for those that run to end, as was supposed
+	owed   bool // nothing was decided on the last reading's news
 }
 
 // Resume takes up what an earlier process knew. A look of the future is of a clock
