@@ -47,13 +47,20 @@ func foresee(e *engine) []need {
 	o.Max = 1
 	inner := newEngine(e.plan, o, 0, f)
 	inner.run(nil)
-	return f.demand
+	return f.needs()
 }
 
 // future is the policy of the run that foresees: one instance with every slot.
 type future struct {
 	deaf
-	demand []need
+	demand []instant
+}
+
+// instant is what one brings: how many jobs run when it is over, and whether some of no
+// duration came and went in it.
+type instant struct {
+	need
+	brief bool
 }
 
 func (p *future) begin(e *engine) {
@@ -68,17 +75,35 @@ func (p *future) freed(e *engine, _ int32) { p.handOut(e) }
 
 func (p *future) handOut(e *engine) {
 	for i := &e.instances[0]; i.state == inService && i.free() > 0 && e.queue.len() > 0; {
-		e.begin(0, e.queue.pop())
+		j := e.queue.pop()
+		e.begin(0, j)
+		p.note(e, e.plan.trace.Jobs[j].Duration == 0)
 	}
-	p.note(e)
+	p.note(e, false)
 }
 
-func (p *future) note(e *engine) {
-	if k := len(p.demand) - 1; k >= 0 && p.demand[k].at == e.now {
-		p.demand[k].jobs = e.running // what is so when the instant is over
-		return
+func (p *future) note(e *engine, brief bool) {
+	k := len(p.demand) - 1
+	if k < 0 || p.demand[k].at != e.now {
+		p.demand = append(p.demand, instant{need: need{at: e.now}})
+		k++
 	}
-	p.demand = append(p.demand, need{e.now, e.running})
+	p.demand[k].jobs = e.running // what is so when the instant is over
+	p.demand[k].brief = p.demand[k].brief || brief
+}
+
+// needs is how many slots are needed from when on. The jobs of no duration need one
+// beside what runs, which they take one after another, for their instant alone.
+func (p *future) needs() []need {
+	all := make([]need, 0, len(p.demand))
+	for _, d := range p.demand {
+		if d.brief {
+			all = append(all, need{d.at, d.jobs + 1})
+			d.at++
+		}
+		all = append(all, d.need)
+	}
+	return all
 }
 
 // ahead is the most that is needed within lead from each moment on: a window's
