@@ -29,6 +29,7 @@ const (
 )
 
 func (p *buildkite) begin(e *engine) {
+	e.atOnce = p.agents
 	if p.agents == 0 {
 		p.agents = e.opt.meanSlots()
 	}

@@ -40,6 +40,7 @@ type engine struct {
 	polled  int32                        // the place whose turn is next
 	central bool                         // a manager hands jobs out: nobody polls
 	single  bool                         // an instance runs one job alone
+	atOnce  int                          // jobs that a policy has an instance run, where it has more slots; 0: any
 	tell    func(j int32, what jobEvent) // a policy hears of each job
 	hook    bool                         // a webhook raises desired from 0 to 1
 	hookGen int32

@@ -7,6 +7,7 @@ type instance struct {
 	launched time.Duration
 	inSvc    time.Duration // when it came into service
 	slots    int
+	limit    int     // jobs that it runs at once: all slots, or as many as its policy uses
 	jobs     []int32 // that it runs
 	state    state
 	pos      int32 // among the living
@@ -32,7 +33,7 @@ const (
 	gone
 )
 
-func (i *instance) free() int { return i.slots - len(i.jobs) }
+func (i *instance) free() int { return i.limit - len(i.jobs) }
 
 // drop takes a job out.
 func (i *instance) drop(j int32) {
@@ -57,8 +58,12 @@ func (e *engine) launchIn(delay time.Duration) int32 {
 	if len(e.opt.Slots) > 1 {
 		slots = e.opt.Slots[e.rand.IntN(len(e.opt.Slots))]
 	}
+	limit := slots
+	if e.atOnce > 0 {
+		limit = min(slots, e.atOnce)
+	}
 	e.instances = append(e.instances, instance{
-		launched: e.now, inSvc: e.now + delay, slots: slots, pos: int32(len(e.alive)), //nolint:gosec // at most MaxInstances
+		launched: e.now, inSvc: e.now + delay, slots: slots, limit: limit, pos: int32(len(e.alive)), //nolint:gosec // at most MaxInstances
 		place: -1,
 	})
 	e.alive = append(e.alive, n)

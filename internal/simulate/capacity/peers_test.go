@@ -223,3 +223,32 @@ func TestOracle(t *testing.T) {
 	between(t, "launches", r.Launches, 6, 6)
 	between(t, "instance seconds", r.InstanceHours*3600, 6*60+3*85, 6*60+3*115*1.01)
 }
+
+// TestPeersRunNoMoreAtOnceThanTheyCount: an instance of six slots that is to run three
+// jobs at once runs three, and the fleet is as large as they need.
+func TestPeersRunNoMoreAtOnceThanTheyCount(t *testing.T) {
+	// 12 jobs of 400 s from zero: ⌈12/3⌉ = 4 instances at once, three jobs each. Twelve
+	// times 400 s in the 4 × 6 slots of a launch (85 to 115 s), the jobs, and the idle
+	// time; the taskscaler's is 180 s and a second's loop, buildkite's 600 s.
+	r := play(t, 12, 400*time.Second, "taskscaler:capacity_per_instance=3", golden())
+	between(t, "taskscaler, launches", r.Launches, 4, 4)
+	between(t, "unused", r.LaunchesUnused, 0, 0)
+	between(t, "utilisation of the slots that are paid for", r.Utilisation, 12*400/(24*(115+400+181+30.0)), 12*400/(24*(85+400+180.0)))
+	r = play(t, 12, 400*time.Second, "buildkite:agents_per_instance=3", golden())
+	between(t, "buildkite, launches", r.Launches, 4, 4)
+	between(t, "unused", r.LaunchesUnused, 0, 0)
+	between(t, "utilisation of the slots that are paid for", r.Utilisation, 12*400/(24*(115+400+600+10.0)), 12*400/(24*(85+400+600.0)))
+	// One instance that is there, and may be the only one: three of seven jobs of 60 s run
+	// at once, so the last begins with the third turn, at 120 s.
+	o := golden()
+	o.Min, o.Max = 1, 1
+	for _, spec := range []string{"taskscaler:capacity_per_instance=3", "buildkite:agents_per_instance=3"} {
+		r = play(t, 7, time.Minute, spec, o)
+		between(t, spec+", longest wait", r.Wait.Max, 120, 120+3*3)
+	}
+	// More than it has slots it cannot run: with six the seventh begins at 60 s.
+	for _, spec := range []string{"taskscaler:capacity_per_instance=12", "buildkite:agents_per_instance=12"} {
+		r = play(t, 7, time.Minute, spec, o)
+		between(t, spec+", longest wait", r.Wait.Max, 60, 60+2*3)
+	}
+}

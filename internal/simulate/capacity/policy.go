@@ -42,13 +42,13 @@ var contenders = []contender{
 		{"idle_time", "how long an instance is idle before it goes (--idle)", span(func(p *taskscaler) *time.Duration { return &p.idleTime })},
 		{"scale_factor", "free slots to hold ready, as a share of those in use (0)", share(func(p *taskscaler) *float64 { return &p.scaleFactor })},
 		{"scale_factor_limit", "the most that scale_factor holds ready (0: any)", whole(func(p *taskscaler) *int { return &p.scaleFactorLimit }, 0, 1_000_000)},
-		{"capacity_per_instance", "jobs on an instance as the manager counts (--slots)", whole(func(p *taskscaler) *int { return &p.capacity }, 1, MaxSlots)},
+		{"capacity_per_instance", "jobs that an instance runs at once, up to its slots, all of which count as paid for (--slots)", whole(func(p *taskscaler) *int { return &p.capacity }, 1, MaxSlots)},
 		{"max_use_count", "jobs after which an instance goes (0: any)", whole(func(p *taskscaler) *int { return &p.maxUseCount }, 0, 1_000_000)},
 	}},
 	{"buildkite", "buildkite-agent-scaler: counts jobs every ten seconds", func() policy {
 		return &buildkite{factor: 1, idle: 10 * time.Minute, period: 10 * time.Second}
 	}, []option{
-		{"agents_per_instance", "jobs on an instance (--slots)", whole(func(p *buildkite) *int { return &p.agents }, 1, MaxSlots)},
+		{"agents_per_instance", "jobs that an instance runs at once, up to its slots, all of which count as paid for (--slots)", whole(func(p *buildkite) *int { return &p.agents }, 1, MaxSlots)},
 		{"scale_out_factor", "of what is missing (1)", share(func(p *buildkite) *float64 { return &p.factor })},
 		{"scale_out_cooldown_period", "between two scale-outs (0s)", span(func(p *buildkite) *time.Duration { return &p.cooldown })},
 		{"scale_in_idle_period", "how long an instance is idle before it goes (10m)", span(func(p *buildkite) *time.Duration { return &p.idle })},

@@ -45,6 +45,7 @@ func (p *taskscaler) begin(e *engine) {
 	if p.idleTime < 0 {
 		p.idleTime = e.opt.Idle
 	}
+	e.atOnce = p.capacity
 	if p.capacity == 0 {
 		p.capacity = e.opt.meanSlots()
 	}
