@@ -29,6 +29,7 @@ const (
 	evPolicy6
 	evPolicy7
 	evPolicy8
+	evPolicy9
 )
 
 // jobEvent is what GitLab's job hook tells of a job.

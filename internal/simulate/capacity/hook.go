@@ -160,7 +160,7 @@ func (p *shoal) raiseFor(e *engine) bool {
 	if !r.Needed {
 		return true
 	}
-	if !e.call() {
+	if !e.callOnce() {
 		return false
 	}
 	e.setDesired(r.Desired)

@@ -30,6 +30,7 @@ type shoal struct {
 	listing fleet.Group
 	who     []int32 // the instances in the listing's order
 	of      []shoalInstance
+	trouble []shoalTrouble // of each of them
 	start   time.Time
 	wanted  int              // spares, in the minute that runs
 	past    []fleet.Activity // what the group remembers of launches and leaves, oldest first
@@ -59,6 +60,14 @@ type shoalInstance struct {
 	past     bool          // it knows what became of those that left before it
 }
 
+// shoalTrouble is what an instance's daemons know of calls that were throttled.
+type shoalTrouble struct {
+	protectAt    time.Duration // not before: change the protection
+	protectTries int           // throttled changes in a row
+	unsure       bool          // whether the group knows of the last change
+	leaveTries   int           // throttled calls since its runner was stopped
+}
+
 // page is a metrics page.
 type page struct {
 	running int
@@ -75,9 +84,10 @@ const (
 	shoalHeld  = evPolicy3 // the last poll ends (b: the spell), or none is left: look again, and leave
 	shoalLooks = evPolicy4 // a call that was throttled is tried again
 	shoalReady = evPolicy5 // a minute begins (a: -1), or an instance looks after the spares (b: 1, as it begins)
-	hookActs   = evPolicy6 // the job hook's window closes
-	hookLooks  = evPolicy7 // the job hook looks again, generation a
-	hookAhead  = evPolicy8 // the job hook thinks of the stages to come
+	shoalGuard = evPolicy6 // a throttled change of the protection is tried again
+	hookActs   = evPolicy7 // the job hook's window closes
+	hookLooks  = evPolicy8 // the job hook looks again, generation a
+	hookAhead  = evPolicy9 // the job hook thinks of the stages to come
 )
 
 var shoalOptions = []option{
@@ -115,6 +125,21 @@ const (
 	shoalHold = 2 * time.Second
 	// shortestRead is the shortest time between two readings.
 	shortestRead = 100 * time.Millisecond
+)
+
+// What a monitor does where it is throttled (package life). Its pauses do not grow.
+const (
+	// shoalLookAgain is the pause after a throttled look whether to leave.
+	shoalLookAgain = time.Minute
+	// shoalLeaveTries is how often a leave is tried with the runner stopped, and
+	// shoalLeaveLater the pause after that.
+	shoalLeaveTries = 4
+	shoalLeaveLater = 10 * time.Minute
+	// shoalProtectSoon is the pause after a throttled change of the protection, for
+	// shoalProtectTries times, and shoalProtectLater from then on.
+	shoalProtectSoon  = 2 * time.Second
+	shoalProtectTries = 6
+	shoalProtectLater = time.Minute
 )
 
 func (p *shoal) begin(e *engine) {
@@ -184,6 +209,7 @@ func (p *shoal) happened(a fleet.Activity) {
 func (p *shoal) launched(e *engine, n int32) {
 	id := fmt.Sprintf("i-%016x", mix(uint64(n)))                                                            //nolint:gosec // a number from 0 on
 	p.of = append(p.of, shoalInstance{id: id, pos: int32(len(p.who)), growth: scaling.NewGrowth(p.growth)}) //nolint:gosec // at most MaxInstances
+	p.trouble = append(p.trouble, shoalTrouble{})
 	p.who = append(p.who, n)
 	p.listing.Instances = append(p.listing.Instances, fleet.Instance{
 		ID: id, AvailabilityZone: zones[int(n)%len(zones)], State: fleet.Pending, Healthy: true, TemplateVersion: "1",
@@ -356,6 +382,8 @@ func (p *shoal) due(e *engine, due *event) {
 			e.hold(n)
 			e.at(e.now+shoalHold, shoalHeld, n, 0)
 		}
+	case shoalGuard:
+		p.guard(e, n)
 	case shoalLooks:
 		if due.b == i.gen && i.full {
 			p.raise(e, n)
@@ -376,11 +404,7 @@ func (p *shoal) reading(e *engine, n int32) {
 		i.idling = false
 	}
 	i.read, i.step, i.planned, i.taken = e.now, p.pace(0), 0, m.total
-	works, fills := busy && !p.listed(n).Protected, m.free() == 0 && !i.full
-	if works {
-		e.score.calls++
-		p.listed(n).Protected = true
-	}
+	works, fills := busy && p.wantsGuard(n) && p.protect(e, n, true), m.free() == 0 && !i.full
 	if works || fills { // a scale-up is started, which looks after the spares first
 		p.holdReady(e, n)
 	}
@@ -399,6 +423,42 @@ func (p *shoal) reading(e *engine, n int32) {
 		p.idles(e, n, e.now)
 	case !busy:
 		p.idles(e, n, last)
+	}
+}
+
+// wantsGuard tells whether an instance that is busy is to be protected.
+func (p *shoal) wantsGuard(n int32) bool { return !p.listed(n).Protected || p.trouble[n].unsure }
+
+// protect changes the protection, and tells whether that was not throttled.
+func (p *shoal) protect(e *engine, n int32, on bool) bool {
+	i, past := &p.of[n], &p.trouble[n]
+	if e.now < past.protectAt {
+		return false
+	}
+	if past.unsure = !e.call(); past.unsure {
+		pause := shoalProtectSoon
+		if past.protectTries >= shoalProtectTries {
+			pause = shoalProtectLater
+		}
+		past.protectTries++
+		past.protectAt = next(e.now+pause, i.read, i.step)
+		e.at(past.protectAt, shoalGuard, n, 0)
+		return false
+	}
+	past.protectTries = 0
+	p.listed(n).Protected = on
+	return true
+}
+
+// guard is a reading after a change of the protection was throttled.
+func (p *shoal) guard(e *engine, n int32) {
+	switch busy := len(e.instances[n].jobs) > 0; {
+	case busy && p.wantsGuard(n):
+		if p.protect(e, n, true) {
+			p.holdReady(e, n)
+		}
+	case !busy && p.trouble[n].unsure && e.now-p.of[n].active >= p.unprotect:
+		p.protect(e, n, false)
 	}
 }
 
@@ -427,7 +487,7 @@ func (p *shoal) holdReady(e *engine, n int32) {
 		if len(m.jobs) == 0 {
 			self = ""
 		}
-		if r := scaling.HoldReady(g, self, m.slots, p.wanted); r.Needed && e.call() {
+		if r := scaling.HoldReady(g, self, m.slots, p.wanted); r.Needed && e.callOnce() {
 			e.setDesired(r.Desired)
 		}
 	}
@@ -443,7 +503,7 @@ func (p *shoal) raise(e *engine, n int32) {
 	p.of[n].acted = e.instances[n].total
 	r := p.of[n].growth.Decide(g, p.of[n].id, p.wanted, p.time(e.now))
 	if r.Needed {
-		if !e.call() {
+		if !e.callOnce() {
 			p.again(e, n)
 			return
 		}
@@ -454,13 +514,19 @@ func (p *shoal) raise(e *engine, n int32) {
 	p.planRead(e, n, i.growth.Due().Sub(p.start))
 }
 
-// again tries a throttled call once more: 1 s, 2 s, 4 s … 30 s, with jitter.
+// again tries to raise once more after a throttled call: 1 s, 2 s, 4 s … 30 s, with jitter.
 func (p *shoal) again(e *engine, n int32) {
 	i := &p.of[n]
-	d := min(time.Second<<min(i.failed, 10), 30*time.Second)
+	pause := backOff(e, i.failed)
 	i.failed++
 	i.gen++
-	e.at(e.now+d/2+e.within(d/2), shoalLooks, n, i.gen)
+	e.at(e.now+pause, shoalLooks, n, i.gen)
+}
+
+// backOff is the pause after so many throttled calls in a row before this one.
+func backOff(e *engine, failed int) time.Duration {
+	d := min(time.Second<<min(failed, 10), 30*time.Second)
+	return d/2 + e.within(d/2)
 }
 
 // idle is a reading at which the instance has been idle for some time.
@@ -468,9 +534,8 @@ func (p *shoal) idle(e *engine, n int32) {
 	i := &p.of[n]
 	idle := e.now - i.active
 	i.read, i.step = e.now, p.pace(idle)
-	if idle >= p.unprotect && p.listed(n).Protected {
-		e.score.calls++
-		p.listed(n).Protected = false
+	if idle >= p.unprotect && (p.listed(n).Protected || p.trouble[n].unsure) {
+		p.protect(e, n, false)
 	}
 	if idle < p.stay(n) {
 		p.planIdle(e, n)
@@ -478,7 +543,7 @@ func (p *shoal) idle(e *engine, n int32) {
 	}
 	g, ok := p.look(e)
 	if !ok {
-		e.at(e.now+i.step, shoalIdles, n, i.spell)
+		e.at(next(e.now+shoalLookAgain, i.read, i.step), shoalIdles, n, i.spell)
 		return
 	}
 	switch verdict := p.mayLeave(e, n, g); {
@@ -497,13 +562,16 @@ func (p *shoal) idle(e *engine, n int32) {
 }
 
 // longer looks, once, at what became of those that left before this one. It tells
-// whether this one stays for longer.
+// whether this one stays for longer. Where that is throttled it goes on without.
 func (p *shoal) longer(e *engine, n int32) bool {
 	i := &p.of[n]
-	if i.past || !e.call() {
+	if i.past {
 		return false
 	}
 	i.past = true
+	if !e.call() {
+		return false
+	}
 	i.patience.Came(scaling.Comebacks(p.past[max(0, len(p.past)-remembers):], i.id))
 	return e.now-i.active < p.stay(n)
 }
@@ -515,15 +583,37 @@ func (p *shoal) mayLeave(e *engine, n int32, g fleet.Group) scaling.Verdict {
 	return scaling.MayLeaveWith(g, i.id, scaling.OnTerms(i.waited, (p.wanted+slots-1)/slots, released)).Verdict
 }
 
-// letGo looks once more and ends the instance, or puts it back to work.
+// letGo looks once more and ends the instance, or puts it back to work. Where the call
+// that ends it was throttled the group is asked what became of it, and it is made again
+// a few times: the runner is stopped meanwhile.
 func (p *shoal) letGo(e *engine, n int32) {
-	if g, ok := p.look(e); ok && p.mayLeave(e, n, g) == scaling.Go && e.call() {
-		p.happened(fleet.Activity{InstanceID: p.of[n].id, Description: "Terminating EC2 instance", Cause: "shrinking the capacity", Start: p.time(e.now)})
+	i, past := &p.of[n], &p.trouble[n]
+	g, ok := p.look(e)
+	switch {
+	case !ok && (past.leaveTries == 0 || past.leaveTries >= shoalLeaveTries):
+		p.giveUpLeaving(e, n, shoalLookAgain)
+	case ok && p.mayLeave(e, n, g) != scaling.Go:
+		i.spell++
+		past.leaveTries = 0
+		e.at(next(e.now+scaling.LookAgain(p.patience.Idle, 0), i.read, i.step), shoalIdles, n, i.spell)
+		e.resume(n)
+	case past.leaveTries >= shoalLeaveTries:
+		p.giveUpLeaving(e, n, shoalLeaveLater)
+	case ok && e.callOnce():
+		p.happened(fleet.Activity{InstanceID: i.id, Description: "Terminating EC2 instance", Cause: "shrinking the capacity", Start: p.time(e.now)})
 		e.terminate(n, true)
-		return
+	default:
+		e.at(e.now+backOff(e, past.leaveTries), shoalHeld, n, 0)
+		past.leaveTries++
 	}
+}
+
+// giveUpLeaving puts an instance back to work whose leave was throttled. It counts anew
+// for how long it is idle.
+func (p *shoal) giveUpLeaving(e *engine, n int32, pause time.Duration) {
 	i := &p.of[n]
 	i.spell++
-	e.at(next(e.now+scaling.LookAgain(p.patience.Idle, 0), i.read, i.step), shoalIdles, n, i.spell)
+	p.trouble[n].leaveTries, i.active = 0, e.now
+	e.at(next(e.now+max(pause, p.stay(n)), i.read, i.step), shoalIdles, n, i.spell)
 	e.resume(n)
 }
