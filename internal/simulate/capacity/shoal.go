@@ -407,6 +407,7 @@ func (p *shoal) reading(e *engine, n int32) {
 	works, fills := busy && p.wantsGuard(n) && p.protect(e, n, true), m.free() == 0 && !i.full
 	if works || fills { // a scale-up is started, which looks after the spares first
 		p.holdReady(e, n)
+		i, m = &p.of[n], &e.instances[n] // it may have made more of them
 	}
 	if fills {
 		p.startScaleUp(e, n)
