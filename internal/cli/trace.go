@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -197,8 +196,8 @@ func (f traceFlags) checkLists() (all []error) {
 		}
 	}
 	for _, pattern := range f.Runners {
-		if _, err := path.Match(pattern, ""); err != nil {
-			all = append(all, fmt.Errorf("--runner %q: no pattern; allowed are an id, or a description with * for any part but /", pattern))
+		if !history.IsPattern(pattern) {
+			all = append(all, fmt.Errorf("--runner %q: no pattern; allowed are an id, or a description with * for any part", pattern))
 		}
 	}
 	return all
@@ -323,7 +322,7 @@ func printExport(w io.Writer, o history.Options, s history.Summary) error {
 		{s.LeftOut.NeverRan, "left out: they never ran (skipped, manual, canceled before)"},
 		{s.LeftOut.Unfinished, "left out: they wait or run still"},
 		{s.LeftOut.Filtered, "left out: other tags or runners"},
-		{s.LeftOut.Odd, "left out: their times make no sense"},
+		{s.LeftOut.Odd, "left out: their times make no sense, or they have no pipeline"},
 		{s.Alone, "stand without their pipeline: they began later than it says (by hand, delayed, retried, behind jobs that are left out)"},
 		{s.Ahead, "began before the stages below had ended (needs:), which a trace cannot say"},
 		{s.Reckoned, "waits are reckoned from the times: GitLab does not tell them"},

@@ -19,4 +19,5 @@ type PastJob struct {
 type HistoryPage struct {
 	Jobs []PastJob
 	Next string // the cursor of the page behind it; empty: this was the last one
+	Odd  int    // entries that are no job of a pipeline, left out
 }

@@ -86,7 +86,7 @@ func TestHistoryOfLongAnswers(t *testing.T) {
 		_, _ = w.Write([]byte("]"))
 	})
 	got, err := h.Jobs(t.Context(), 71, "")
-	if err != nil || len(got.Jobs) != 25 || strings.Join(asked, " ") != "100 50 25 25" { // the last one asks whether there are more
+	if err != nil || len(got.Jobs) != 25 || strings.Join(asked, " ") != "100 50 25 25 25" { // twice, and whether there are more
 		t.Errorf("%d jobs, %v; asked for %v", len(got.Jobs), err, asked)
 	}
 	huge := historyOf(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -111,9 +111,8 @@ func TestHistoryRefusals(t *testing.T) {
 		"no cursor":         {200, [2]string{"X-Next-Page", "2"}, "[" + job + "]", fleet.Invalid, "GitLab 15.9 or later is needed"},
 		"a link without":    {200, [2]string{"Link", `<http://x/?page=2>; rel="next"`}, "[" + job + "]", fleet.Invalid, "gives no cursor"},
 		"a cursor too long": {200, [2]string{"Link", `<http://x/?cursor=` + strings.Repeat("x", 2000) + `>; rel="next"`}, "[" + job + "]", fleet.Invalid, "gives no cursor"},
-		"no job":            {200, [2]string{}, `[` + job + `,null]`, fleet.Temporary, "no job of a pipeline"},
-		"no id":             {200, [2]string{}, `[{"created_at":"2026-03-02T08:00:00Z","pipeline":{"id":1}}]`, fleet.Temporary, "no job of a pipeline"},
-		"no time":           {200, [2]string{}, `[{"id":1,"pipeline":{"id":1}}]`, fleet.Temporary, "no job of a pipeline"},
+		"no job":            {200, [2]string{}, `[` + job + `,null]`, fleet.Temporary, "is no job"},
+		"no id":             {200, [2]string{}, `[{"created_at":"2026-03-02T08:00:00Z","pipeline":{"id":1}}]`, fleet.Temporary, "is no job"},
 		"a time that is no": {200, [2]string{}, `[{"id":1,"created_at":"yesterday","pipeline":{"id":1}}]`, fleet.Temporary, "not GitLab's JSON"},
 		"half an answer":    {200, [2]string{}, `[{"id":1,`, fleet.Temporary, "not GitLab's JSON"},
 		"no list":           {200, [2]string{}, `{"id":1}`, fleet.Temporary, "not GitLab's JSON"},
@@ -155,6 +154,57 @@ func TestLinksTakenAway(t *testing.T) {
 		if whole && (err != nil || len(got.Jobs) != jobs) || !whole && (err == nil || !strings.Contains(err.Error(), "does a proxy change the Link header?")) {
 			t.Errorf("%d jobs: got %d, %v", jobs, len(got.Jobs), err)
 		}
+	}
+}
+
+// TestTheEndComesTwice: a page that ends the list too early, once, is no end.
+func TestTheEndComesTwice(t *testing.T) {
+	const job = `{"id":%d,"created_at":"2026-03-02T08:00:00Z","pipeline":{"id":1}}`
+	whole := "[" + fmt.Sprintf(job, 9) + "," + fmt.Sprintf(job, 8) + "]"
+	for name, c := range map[string]struct {
+		first, second string // the answers; a link in the second where it begins with "+"
+		jobs          int
+		next          bool
+		fails         bool
+	}{
+		"empty in the middle": {"[]", "+" + whole, 2, true, false},
+		"null":                {"null", "+" + whole, 2, true, false},
+		"without its link":    {whole, "+" + whole, 2, true, false},
+		"the end":             {whole, whole, 2, false, false},
+		"no job any more":     {"[]", "[]", 0, false, false},
+		"cut short":           {"[" + fmt.Sprintf(job, 9) + "]", whole, 0, false, true},
+	} {
+		answers := []string{c.first, c.second}
+		h := historyOf(t, func(w http.ResponseWriter, r *http.Request) {
+			body, linked := strings.CutPrefix(answers[0], "+")
+			answers = answers[1:]
+			if linked {
+				w.Header().Set("Link", `<http://x/?cursor=more>; rel="next"`)
+			}
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(body))
+			if r.URL.Query().Get("cursor") != "here" {
+				t.Errorf("%s: asked %s", name, r.URL)
+			}
+		})
+		got, err := h.Jobs(t.Context(), 71, "here")
+		if len(answers) > 0 || (err != nil) != c.fails || err == nil && (len(got.Jobs) != c.jobs || (got.Next == "more") != c.next) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+		if f := fleet.AsFailure("", err); err != nil && f.Kind != fleet.Temporary {
+			t.Errorf("%s: %v is not tried again", name, err)
+		}
+	}
+}
+
+// TestOddJobs: one that no pipeline has made does not keep the others away.
+func TestOddJobs(t *testing.T) {
+	h := historyOf(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`[{"id":3,"created_at":"2026-03-02T08:00:00Z","pipeline":null},{"id":2,"created_at":null,"pipeline":{"id":1}},{"id":1,"created_at":"2026-03-02T08:00:00Z","pipeline":{"id":1}}]`))
+	})
+	if got, err := h.Jobs(t.Context(), 71, ""); err != nil || len(got.Jobs) != 1 || got.Jobs[0].ID != 1 || got.Odd != 2 {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 

@@ -16,13 +16,19 @@ const (
 	// patience is how long one request is tried: longer than an upgrade of GitLab
 	// takes, shorter than a person waits for a job by night. What is read is kept.
 	patience = 20 * time.Minute
+	// firstPatience is the same before anything was read: the address may be wrong, and
+	// somebody looks on.
+	firstPatience = 2 * time.Minute
 )
 
 // ask makes one request until it is answered, or refused for good, or patience ends.
 func ask[T any](ctx context.Context, r *run, op string, try func(context.Context) (T, error)) (T, error) {
 	var none T
 	began := time.Now()
-	pause := firstPause
+	pause, limit := firstPause, patience
+	if r.state.projects == nil {
+		limit = firstPatience
+	}
 	for {
 		answer, err := try(ctx)
 		if err == nil {
@@ -39,7 +45,7 @@ func ask[T any](ctx context.Context, r *run, op string, try func(context.Context
 		if f.RetryAfter > 0 {
 			wait = max(wait, f.RetryAfter+rand.N(firstPause)) //nolint:gosec // jitter, no secret
 		}
-		if time.Since(began)+wait > patience {
+		if time.Since(began)+wait > limit {
 			return none, f
 		}
 		r.Log.Warn("trying again", "error", f.Error(), "in", wait.Round(time.Millisecond).String())

@@ -18,6 +18,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
@@ -108,7 +109,7 @@ type LeftOut struct {
 	NeverRan   int `json:"never_ran"`  // skipped, manual and not begun, canceled before a runner had them
 	Unfinished int `json:"unfinished"` // they wait or run still
 	Filtered   int `json:"filtered"`   // other tags, other runners
-	Odd        int `json:"odd"`        // their times make no sense
+	Odd        int `json:"odd"`        // their times make no sense, or they have no pipeline
 }
 
 // ErrInterrupted says that the context ended first.
@@ -165,7 +166,8 @@ func (r *run) open() error {
 	r.salt = salt(r.state.head.Salt)
 	r.resumed = r.state.pages > 0
 	if r.resumed {
-		r.Log.Info("going on where it was interrupted", "jobs", r.state.total, "pages", r.state.pages)
+		from, to := r.state.head.From, r.state.head.To // of the first time: a later end would move with each try
+		r.Log.Info("going on where it was interrupted", "jobs", r.state.total, "pages", r.state.pages, "from", from.Format(time.RFC3339), "to", to.Format(time.RFC3339))
 	}
 	return nil
 }
@@ -223,6 +225,11 @@ func (r *run) page(ctx context.Context) error {
 	switch f := (*fleet.Failure)(nil); {
 	case err == nil:
 		r.fill(&p, got)
+	case s.cursor != "" && errors.As(err, &f) && f.Final():
+		// What was read of it stays out of nobody's trace: half a project would look like
+		// days on which little was done.
+		f.Mend = strings.TrimPrefix(f.Mend+"; --restart begins anew, with what may be read now", "; ")
+		return f
 	case s.at >= s.named && errors.As(err, &f) && (f.Kind == fleet.Denied || f.Kind == fleet.NotFound):
 		r.Log.Warn("left out a project of the group", "error", f.Error())
 		p.End, p.Refused = true, true
@@ -255,7 +262,7 @@ func (r *run) fill(p *page, got fleet.HistoryPage) {
 			p.Jobs = append(p.Jobs, r.record(j).pack())
 		}
 	}
-	p.Next = got.Next
+	p.Next, p.Odd = got.Next, got.Odd
 	p.End = got.Next == "" || old
 }
 

@@ -80,6 +80,7 @@ type page struct {
 	At      int64    `json:"at,omitempty"`   // when that was created, milliseconds since 1970
 	End     bool     `json:"end,omitempty"`  // the project's last page
 	Refused bool     `json:"refused,omitempty"`
+	Odd     int      `json:"odd,omitempty"` // entries that were no job
 }
 
 // state is what the frames so far come to.
@@ -95,6 +96,7 @@ type state struct {
 	created  int64
 	pages    int
 	refused  int
+	odd      int
 }
 
 // take adds a frame, or says that it does not follow from those before it.
@@ -116,6 +118,7 @@ func (s *state) take(f frame) error {
 func (s *state) takePage(p *page) {
 	s.jobs[s.at] += len(p.Jobs)
 	s.total += len(p.Jobs)
+	s.odd += p.Odd
 	s.pages++
 	s.cursor, s.last, s.created = p.Next, p.Last, p.At
 	if p.Refused {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -94,6 +95,54 @@ func appendTo(path string, data []byte) error {
 	}
 	_, err = file.Write(data)
 	return errors.Join(err, file.Close())
+}
+
+// TestRefusedHalfway: a project that can be read no longer is not left half in the trace,
+// and what was read is kept for when it can be.
+func TestRefusedHalfway(t *testing.T) {
+	p := newPast(15, 900)
+	asked, refused := 0, true
+	l := newLab(t, p, func(q emulator.Request) emulator.Fault {
+		if !refused || q.HTTP.URL.Query().Get("cursor") == "" {
+			return emulator.Fault{}
+		}
+		if asked++; asked > 2 {
+			return emulator.Fault{Status: http.StatusNotFound, Body: `{"message":"404 Project Not Found"}`}
+		}
+		return emulator.Fault{}
+	})
+	o := l.options(filepath.Join(t.TempDir(), "out.csv"))
+	_, err := Run(context.Background(), o)
+	if f := fleet.AsFailure("", err); f == nil || f.Kind != fleet.NotFound || !strings.Contains(f.Mend, "--restart") {
+		t.Fatalf("%v", err)
+	}
+	if _, err := os.Stat(o.Output); err == nil {
+		t.Error("there is a trace all the same")
+	}
+	refused = false
+	text, sum := export(t, o)
+	p.check(t, text, sum)
+	if !sum.Resumed {
+		t.Error("it began anew")
+	}
+}
+
+// TestSpoiltPages: what the disk gives back altered is read from GitLab again.
+func TestSpoiltPages(t *testing.T) {
+	p := newPast(16, 500)
+	l := newLab(t, p, nil)
+	o := interrupted(t, l, filepath.Join(t.TempDir(), "out.csv"))
+	journal, err := os.ReadFile(o.Output + journalEnd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := strings.LastIndex(string(journal), `"last":`) + len(`"last":`)
+	journal[at] = '1' + (journal[at]-'0')%9 // another digit: still JSON, still a frame
+	if err := os.WriteFile(o.Output+journalEnd, journal, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text, sum := export(t, o)
+	p.check(t, text, sum)
 }
 
 // TestTwoAtOnce: the second one is told, and disturbs nothing.

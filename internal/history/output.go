@@ -56,7 +56,7 @@ func (r *run) refusedAll() error {
 func (r *run) settle() (*settling, error) {
 	st := r.state
 	s := &settling{rows: make([]row, 0, st.total)}
-	s.sum = Summary{Projects: len(st.projects), Refused: st.refused, Pages: st.pages, Resumed: r.resumed}
+	s.sum = Summary{Projects: len(st.projects), Refused: st.refused, Pages: st.pages, Resumed: r.resumed, LeftOut: LeftOut{Odd: st.odd}}
 	var records []record
 	at := 0
 	err := r.journal.each(func(p *page) {

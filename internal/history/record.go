@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
@@ -133,13 +134,27 @@ var parallel = regexp.MustCompile(`([\s:]+((\[.*\])|(\d+[\s:/\\]+\d+))){1,3}\s*$
 // definition is the job's name in .gitlab-ci.yml, as far as its name tells it.
 func definition(name string) string { return parallel.ReplaceAllString(name, "") }
 
+// IsPattern tells whether a runner's description can be looked for by it.
+func IsPattern(pattern string) bool {
+	_, err := path.Match(noPath(pattern), "")
+	return err == nil
+}
+
+// matches is path.Match, but that * stands for any part: a description is no path.
+func matches(pattern, description string) bool {
+	fits, _ := path.Match(noPath(pattern), noPath(description)) // the patterns were tried
+	return fits
+}
+
+func noPath(s string) string { return strings.ReplaceAll(s, "/", "\x1f") }
+
 // filter is which jobs are wanted.
 type filter struct{ query Query }
 
 func newFilter(q Query) (filter, error) {
 	for _, pattern := range q.Runners {
-		if _, err := path.Match(pattern, ""); err != nil {
-			return filter{}, &fleet.Failure{Kind: fleet.Invalid, Op: fmt.Sprintf("use --runner %q", pattern), Message: "it is no pattern", Mend: `a runner's id, or its description with * for any part: "ci/*/*"`}
+		if !IsPattern(pattern) {
+			return filter{}, &fleet.Failure{Kind: fleet.Invalid, Op: fmt.Sprintf("use --runner %q", pattern), Message: "it is no pattern", Mend: `a runner's id, or its description with * for any part: "ci/*"`}
 		}
 	}
 	return filter{q}, nil
@@ -151,7 +166,6 @@ func (f filter) tags(j fleet.PastJob) bool {
 
 func (f filter) runners(j fleet.PastJob) bool {
 	return len(f.query.Runners) == 0 || slices.ContainsFunc(f.query.Runners, func(pattern string) bool {
-		fits, _ := path.Match(pattern, j.RunnerName) // the patterns were tried
-		return fits || pattern == strconv.FormatInt(j.Runner, 10)
+		return matches(pattern, j.RunnerName) || pattern == strconv.FormatInt(j.Runner, 10)
 	})
 }

@@ -167,7 +167,9 @@ func TestFilter(t *testing.T) {
 		{Query{Runners: []string{"12"}}, true},
 		{Query{Runners: []string{"1", "2"}}, false},
 		{Query{Runners: []string{"1", "ci/*"}}, true},
-		{Query{Runners: []string{"*"}}, false}, // no / in it
+		{Query{Runners: []string{"*"}}, true}, // a description is no path
+		{Query{Runners: []string{"ci*abc"}}, true},
+		{Query{Runners: []string{"other/*"}}, false},
 		{Query{Runners: []string{"ci/i-0abc"}, Tags: []string{"gpu"}}, false},
 	} {
 		f, err := newFilter(c.q)
