@@ -60,7 +60,7 @@ cost (100%), or money a month (450) where --price-per-hour is given. With a cost
 alone the mean wait is to be as short as it buys.
 
 Exit 1 where nothing does what is asked, and where the trace says too little.`,
-		Example: `  shoal tune --trace fleet.csv --max-wait p95=60s
+		Example: `  shoal tune --trace fleet.csv --max-wait p95=120s
   shoal tune --trace fleet.csv --max-wait p95=120s --config /etc/shoal/shoal.toml --max 80 --boot 75s
   shoal tune --trace fleet.csv --max-cost 100% --webhook
   shoal tune --trace fleet.csv --max-wait mean=20s --max-cost 400 --price-per-hour 0.192
@@ -71,7 +71,7 @@ Exit 1 where nothing does what is asked, and where the trace says too little.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.trace, "trace", "", "the trace, a CSV file")
-	flags.StringVar(&f.maxWait, "max-wait", "", "what is promised: a figure of the waits and a time, as in p95=60s")
+	flags.StringVar(&f.maxWait, "max-wait", "", "what is promised: a figure of the waits and a time, as in p95=120s")
 	flags.StringVar(&f.maxCost, "max-cost", "", "what it may cost: hours a month (600h), a share of now (100%), or money a month")
 	flags.Float64Var(&f.price, "price-per-hour", 0, "of an instance, in any currency: costs are told in it, too")
 	flags.BoolVar(&f.webhook, "webhook", false, "a webhook may be recommended; without, it is told beside what it would bring")
@@ -194,7 +194,7 @@ func (f tuneFlags) check() (tune.Goal, error) {
 		}
 	}
 	bad(f.trace == "", "--trace: which file? It is required")
-	bad(f.maxWait == "" && f.maxCost == "", "--max-wait: what is promised? As in p95=60s; or --max-cost")
+	bad(f.maxWait == "" && f.maxCost == "", "--max-wait: what is promised? As in p95=120s; or --max-cost")
 	bad(f.seeds < 1 || f.seeds > mostSeeds, "--seeds is %d; allowed are 1 to %d", f.seeds, mostSeeds)
 	bad(!(f.price >= 0 && f.price <= 1e6), "--price-per-hour is %g; allowed are 0 to 1e6", f.price)
 	bad(len(f.slotsFrom) > mostSlots, "--slots-from: %d numbers; at most %d", len(f.slotsFrom), mostSlots)

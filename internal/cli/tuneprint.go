@@ -157,6 +157,7 @@ func (t *tunedText) recommended() {
 		return
 	}
 	t.head("Recommended: " + p.Brief)
+	t.mindThePrice()
 	month, word := o.InForce.HoursAMonth-p.HoursAMonth, "less"
 	if month < 0 {
 		month, word = -month, "more"
@@ -169,21 +170,49 @@ func (t *tunedText) recommended() {
 	t.seeIt()
 }
 
+// dear is from how many times the cost in force on a recommendation is said to be dear.
+const dear = 1.5
+
+// mindThePrice says so where the promise is kept at a price that nobody may have meant.
+func (t *tunedText) mindThePrice() {
+	o := t.o
+	times := o.Recommended.Hours / o.InForce.Hours
+	if times < dear {
+		return
+	}
+	t.line("Mind the price: %.1f times what the settings in force cost. --max-cost 100%% asks for what can be had at today's.", times)
+	if w := o.WithWebhook; w != nil && w.Hours < o.Recommended.Hours {
+		t.line("With a webhook it is %s for %.1f times (see below).", waitText(o.Goal.Of(w.Wait)), w.Hours/o.InForce.Hours)
+	}
+}
+
 // seeIt is how to play both side by side, or one after the other where they are fleets of
 // other kinds.
 func (t *tunedText) seeIt() {
 	force, best := t.o.InForce, t.o.Recommended
 	now, then := "--policy '"+force.Settings.Policy()+"' ", "--policy '"+best.Settings.Policy()+"' "
+	file := shellWord(t.f.trace)
 	fleet := fmt.Sprintf(" --boot %s --init %s", t.f.Boot, t.f.Init)
 	if t.f.SpotMTBF > 0 {
 		fleet += fmt.Sprintf(" --spot-mtbf %s", t.f.SpotMTBF)
 	}
 	if strings.TrimPrefix(force.Flags, now) == strings.TrimPrefix(best.Flags, then) {
-		t.line("\nTo see it: shoal simulate --trace %s %s%s%s", t.f.trace, now, best.Flags, fleet)
+		t.line("\nTo see it: shoal simulate --trace %s %s%s%s", file, now, best.Flags, fleet)
 		return
 	}
-	t.line("\nTo see it:\n  shoal simulate --trace %s %s%s", t.f.trace, force.Flags, fleet)
-	t.line("  shoal simulate --trace %s %s%s", t.f.trace, best.Flags, fleet)
+	t.line("\nTo see it:\n  shoal simulate --trace %s %s%s", file, force.Flags, fleet)
+	t.line("  shoal simulate --trace %s %s%s", file, best.Flags, fleet)
+}
+
+// shellWord is a file's name as a shell takes it; stdin has been read.
+func shellWord(name string) string {
+	switch {
+	case name == "-":
+		return "FILE"
+	case strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./,:@%+-") == "" && !strings.HasPrefix(name, "-"):
+		return name
+	}
+	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
 }
 
 // changes are the settings to change, where each is kept.
