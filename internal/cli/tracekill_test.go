@@ -79,10 +79,20 @@ func TestTraceKilled(t *testing.T) {
 			"GITLAB_TOKEN="+pastToken, "GORACE=atexit_sleep_ms=0")
 		var out bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &out
-		end := func() { time.AfterFunc(delay, func() { _ = cmd.Process.Kill() }) }
+		started := make(chan struct{}) // there is no process to be killed before
+		end := func() {
+			time.AfterFunc(delay, func() {
+				<-started
+				_ = cmd.Process.Kill()
+			})
+		}
 		kill.Store(&end)
 		asked.Store(after)
-		err := cmd.Run()
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		close(started)
+		err := cmd.Wait()
 		if err != nil && cmd.ProcessState.ExitCode() != -1 {
 			t.Fatalf("seed %d: %v\n%s", seed, err, out.String())
 		}
