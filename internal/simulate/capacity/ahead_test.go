@@ -105,6 +105,15 @@ func TestHookAgainstAManager(t *testing.T) {
 	}
 }
 
+// TestHookAgainstAManagerThatSpreads: where a manager gives jobs to any free slot, as
+// they go to runners that ask, a webhook costs no more than it does.
+func TestHookAgainstAManagerThatSpreads(t *testing.T) {
+	for _, name := range []string{"team-fortnight", "monorepo-week", "many-teams-fortnight"} {
+		jobs := example(t, name)
+		share(median(t, jobs, "shoal:hook=on"), median(t, jobs, "taskscaler:spread=on")).within(t, name, shares{1.02, 1.02, 1.02, 1.5})
+	}
+}
+
 // TestAnticipation: it is worth its price where there are stages, costs little where
 // they tell nothing, and does nothing where there are none.
 func TestAnticipation(t *testing.T) {

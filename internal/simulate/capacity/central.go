@@ -40,6 +40,25 @@ func (b *bench) fullest() int32 {
 	return -1
 }
 
+// any is the instance of one of the free slots, drawn evenly; -1 where none is free.
+func (b *bench) any(e *engine) int32 {
+	slots := 0
+	for free, list := range b.byFree {
+		slots += free * len(list)
+	}
+	if slots == 0 {
+		return -1
+	}
+	drawn := e.rand.IntN(slots)
+	for free, list := range b.byFree {
+		if drawn < free*len(list) {
+			return list[drawn/free]
+		}
+		drawn -= free * len(list)
+	}
+	panic("a slot beyond the free ones")
+}
+
 // listed is how many instances have so many slots free.
 func (b *bench) listed(free int) int {
 	if free >= len(b.byFree) {

@@ -43,6 +43,7 @@ var contenders = []contender{
 		{"scale_factor", "free slots to hold ready, as a share of those in use (0)", share(func(p *taskscaler) *float64 { return &p.scaleFactor })},
 		{"scale_factor_limit", "the most that scale_factor holds ready (0: any)", whole(func(p *taskscaler) *int { return &p.scaleFactorLimit }, 0, 1_000_000)},
 		{"capacity_per_instance", "jobs that an instance runs at once, up to its slots, all of which count as paid for (--slots)", whole(func(p *taskscaler) *int { return &p.capacity }, 1, MaxSlots)},
+		{"spread", "ours, for its documentation does not tell: off: a job is given to the fullest instance, in its favour; on: to any free slot (off)", onOff(func(p *taskscaler) *bool { return &p.spread })},
 		{"max_use_count", "jobs after which an instance goes (0: any)", whole(func(p *taskscaler) *int { return &p.maxUseCount }, 0, 1_000_000)},
 	}},
 	{"buildkite", "buildkite-agent-scaler: counts jobs every ten seconds", func() policy {

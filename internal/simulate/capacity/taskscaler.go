@@ -17,6 +17,7 @@ type taskscaler struct {
 	scaleFactorLimit int           // option scale_factor_limit; 0: none
 	maxUseCount      int           // option max_use_count; 0: any number
 	capacity         int           // option capacity_per_instance; 0: the comparison's slots
+	spread           bool          // option spread: jobs go to any free slot
 
 	seen      int // of the queue: what the manager has been given by GitLab
 	pollBase  time.Duration
@@ -94,7 +95,7 @@ func (p *taskscaler) idleFrom(e *engine, n int32) {
 // assign gives the jobs that the manager has to free slots.
 func (p *taskscaler) assign(e *engine) {
 	for p.seen > 0 {
-		n := p.fullest()
+		n := p.pick(e)
 		if n < 0 {
 			return
 		}
@@ -109,6 +110,14 @@ func (p *taskscaler) assign(e *engine) {
 			p.wake(e)
 		}
 	}
+}
+
+// pick is the instance that the next job is given to; -1 where no slot is free.
+func (p *taskscaler) pick(e *engine) int32 {
+	if p.spread {
+		return p.any(e)
+	}
+	return p.fullest()
 }
 
 // used tells whether an instance has run as many jobs as it may.
