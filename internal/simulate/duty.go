@@ -161,6 +161,9 @@ func owesLeaving(l *loop, i *instance, v view) bool {
 	if i.units[unitInit].main != nil && i.hurtSince(l.at-2*lookPeriod, GitLabAway, GitLabSlow) > 0 {
 		return false
 	}
+	if l.schedule.Webhook && l.lasts(GitLabAway) {
+		return false // raised for jobs that wait, which nobody is handed: it is there for them
+	}
 	free := i.stays() && v.state == world.InService && len(i.runner.jobs) == 0
 	if i.jobAt > i.kept { // and not because its runner was restarted
 		i.kept = 0
