@@ -12,6 +12,9 @@ image=$1 dir=$2 name=$3
 ip link set lo up
 # The metadata service's address; the other services are on loopback's own net.
 ip address add 169.254.169.254/32 dev lo
+# As systemd sets it where it boots a whole machine, and may not in here: it waits
+# 10 ms for the journal to take a line, then the line is lost.
+echo 512 >/proc/sys/net/unix/max_dgram_qlen
 # A view of the control groups as a machine with nothing but version 2 has it, and
 # a scratch folder for systemd-nspawn.
 mount -t cgroup2 cgroup2 /sys/fs/cgroup

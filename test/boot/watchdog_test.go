@@ -15,6 +15,8 @@ func TestWatchdog(t *testing.T) {
 	m := f.up()
 	daemons := []string{life.UnitMonitor, life.UnitLifecycleCheck}
 	for _, unit := range daemons {
+		// Before it has said that it is up it is its start that times out.
+		f.until(unit+" to be up", func() bool { return m.show(unit, "ActiveState") == "active" })
 		if _, err := m.run("systemctl", "kill", "--kill-whom=main", "--signal=STOP", unit); err != nil {
 			t.Fatal(err)
 		}
