@@ -31,6 +31,10 @@ const (
 	// asksWithin is within what time every section has asked GitLab once a slot is
 	// free: with one slot they take turns, and GitLab holds each poll for 50 s.
 	asksWithin = 2 * time.Minute
+	// reviveAgain is how often a runner that does not run is started. systemd
+	// restarts one that crashed, but not one that was stopped: by a leave that was
+	// cut short, or by hand.
+	reviveAgain = time.Minute
 )
 
 const (

@@ -1,7 +1,6 @@
 package life
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
@@ -32,6 +31,10 @@ type MonitorSettings struct {
 // take the sections out, see that no poll and no job is left, look at the group
 // again, stop the runner, leave; a job or a refusal on the way puts everything
 // back. With nothing happening it asks nobody but the runner.
+//
+// This file has what it knows, its phases and what follows what. What becomes of an
+// answer stands with the idea: monitorreadings, -idle, -protect, -scaleup, -fail here, leave,
+// illness, deaf, reinit, seer, lastresort and spares beside them.
 type Monitor struct {
 	flow
 	set  MonitorSettings
@@ -67,26 +70,6 @@ type Monitor struct {
 	seer  seer
 	quit  bool // asked to stop: it ends at the next rest
 }
-
-const (
-	// scaleUpAgain is how often a start of scale-up.service is repeated within
-	// one saturated spell: starting a running unit is nothing, but costs a process.
-	// One that saw a slot free for a moment has ended, and jobs wait for the next.
-	scaleUpAgain = 5 * time.Second
-	// scaleUpMost bounds the pause after a scale-up that was refused.
-	scaleUpMost = 10 * time.Minute
-	// protectAgain is the pause after a failed change of the protection: it is a
-	// hint, and promise 1 does not rest on it.
-	protectAgain = time.Minute
-	// protectSoon and protectTries are for the seconds in which a new instance runs
-	// its first job but is not in service yet.
-	protectSoon  = 2 * time.Second
-	protectTries = 6
-	// reviveAgain is how often a runner that does not run is started. systemd
-	// restarts one that crashed, but not one that was stopped: by a leave that was
-	// cut short, or by hand.
-	reviveAgain = time.Minute
-)
 
 // NewMonitor returns the machine before its first event.
 func NewMonitor(set MonitorSettings) Monitor {
@@ -199,10 +182,6 @@ func (s *Monitor) ask() Action {
 	return s.askLeave()
 }
 
-func (s *Monitor) setProtection(on bool) Action {
-	return SetProtection{s.find.who.Group, s.find.who.Identity.InstanceID, on}
-}
-
 // choose picks the one thing to do after a reading; monFlags is nothing.
 func (s *Monitor) choose() phase {
 	busy := s.last.Running() > 0
@@ -264,14 +243,9 @@ func (s *Monitor) got(r Result) {
 	case monMark:
 		s.goTo(monProtect)
 	case monProtect:
-		s.protected, s.unsure, s.protectTries = true, false, 0
-		s.ready.works(s.now)
-		s.say(Info, "set scale-in protection", fleet.Reason(fmt.Sprintf("%d of %d slots are busy", s.last.Running(), s.last.Slots())))
-		s.goTo(monAct)
+		s.gotProtected()
 	case monUnprotect:
-		s.protected, s.unsure = false, false
-		s.say(Info, "cleared scale-in protection", fleet.Reason(fmt.Sprintf("no job for %s", s.idle.Round(time.Second))))
-		s.goTo(monUnmark)
+		s.gotUnprotected()
 	case monUnmark:
 		s.goTo(monAct)
 	case monBefore:
@@ -279,8 +253,7 @@ func (s *Monitor) got(r Result) {
 	case monScaleUnit:
 		s.gotScaleUnit(value[fleet.UnitState](r))
 	case monScaleUp:
-		s.scaledAt, s.scaleWait = s.now, max(s.scaleWait, scaleUpAgain)
-		s.goTo(monAct)
+		s.lookAtScaleUpLater()
 	case monSpares:
 		s.ready.at = time.Time{}
 		s.goTo(monAct)
@@ -316,211 +289,6 @@ func (s *Monitor) got(r Result) {
 	}
 }
 
-func (s *Monitor) gotFlags(f fleet.Flags) {
-	was := s.flags
-	s.flags, s.pace, s.awaits = f, 0, s.awaits && !f.Registered
-	if f.Notice == nil {
-		s.seer = seer{}
-	}
-	if !s.seen && f.Protected { // an earlier run of this machine set it
-		s.protected, s.unsure = true, true
-	}
-	switch {
-	case f.Notice != nil: // the drain owns the runner now
-		if was.Notice == nil {
-			s.say(Info, "keep still", fleet.Reason(fmt.Sprintf("this instance is to go (%s)", f.Notice.Kind)))
-		}
-		s.leave = leaving{}
-		s.seesToDrain(*f.Notice)
-	case !f.Registered && s.check.due(s.now):
-		s.goTo(s.check.begins(s.now, &s.find))
-	case !f.Registered:
-		s.lookedAt()
-		if !s.awaits {
-			s.say(Debug, "wait until the runner is registered", UnitInit+" does that")
-		}
-		s.awaits = true
-		s.unableToInit()
-	case f.Standby && !f.Held:
-		s.say(Info, "take the runner's sections out of config.toml", "the instance is in Standby")
-		s.goTo(monHold)
-	case f.Standby:
-		s.forget()
-		s.leave.quiet = false   // coming back raises desired: it may be one too many then
-		if s.check.due(s.now) { // it may be back, and nobody else would see that
-			s.goTo(s.check.begins(s.now, &s.find))
-			return
-		}
-		s.rest()
-	case f.Held && s.leave.left.IsZero(): // back from Standby, or a leave that was cut short by a kill
-		s.say(Info, "put the runner's sections back", "they were taken out, and this instance stays")
-		s.goTo(backResume)
-	case !s.leave.left.IsZero():
-		s.waitForNotice()
-	default:
-		s.goTo(monMetrics)
-	}
-}
-
-// forget drops what was counted: after a spell without sections it says nothing.
-// That GitLab refuses the runner it still does: three refusals have the runner
-// silent for an hour, whatever is done to its configuration meanwhile. One that asks
-// for nothing is not cured by being restarted, but by asking.
-func (s *Monitor) forget() {
-	s.idle, s.seen, s.saturated, s.pace = 0, false, false, 0
-	if !s.ill.refused() && s.ill.why != reasonDeaf {
-		s.ill = illness{}
-	}
-	s.looked = s.now
-}
-
-// gotMetrics takes a reading in.
-func (s *Monitor) gotMetrics(o fleet.Observation) {
-	passed := s.lookedAt()
-	took := s.seen && (o.StartedAt != s.last.StartedAt || o.JobsTotal() > s.last.JobsTotal())
-	if took && o.JobsTotal() > 0 { // a runner that was restarted has none
-		s.learn()
-	}
-	if o.Running() > 0 || took { // a job that came and went between two readings is activity too
-		s.idle = 0
-		s.leave.again, s.leave.quiet, s.leave.waited, s.leave.tries = time.Time{}, false, 0, 0
-	} else {
-		s.idle += s.idled(passed)
-	}
-	if s.ready.reads(s.set.Spares, s.set.Seed, s.now) || s.released(passed) {
-		s.leave.again, s.leave.quiet = time.Time{}, false
-	}
-	s.judge(o, passed)
-	if !s.seen || o.Running() != s.last.Running() || o.Slots() != s.last.Slots() { // what systemctl status shows
-		s.say(Debug, fmt.Sprintf("%d of %d slots are busy", o.Running(), o.Slots()))
-	}
-	full := o.Slots() > 0 && o.Free() == 0
-	if full && !s.saturated {
-		s.before = Before{StartedAt: o.StartedAt, JobsTotal: o.JobsTotal()}
-		if s.seen && s.last.StartedAt == o.StartedAt {
-			s.before.Free = s.last.Free()
-		}
-	}
-	s.last, s.seen, s.saturated = o, true, full
-	s.pace = scaling.Pace(s.idle, s.set.Period, s.set.SaturatedPeriod)
-	if !s.saturated {
-		s.scaledAt, s.scaleWait = time.Time{}, 0
-	}
-	s.goTo(monAct)
-}
-
-// idled is how much of the time since the last reading counts as idle. A job that
-// ran then may have ended just now: a look that came late is no idle spell.
-func (s *Monitor) idled(passed time.Duration) time.Duration {
-	if s.last.Running() > 0 {
-		return min(passed, s.set.Period)
-	}
-	return passed
-}
-
-// gotScaleUnit starts scale-up once more within a spell where it has ended. One
-// that was refused is left alone for longer each time: starting it by hand passes
-// by the unit's own rule for that.
-func (s *Monitor) gotScaleUnit(u fleet.UnitState) {
-	switch {
-	case u.Running():
-		s.scaledAt, s.scaleWait = s.now, scaleUpAgain
-		s.goTo(monAct)
-		return
-	case u.Active == "failed":
-		s.scaleWait = min(2*s.scaleWait, scaleUpMost)
-	default:
-		s.scaleWait = scaleUpAgain
-	}
-	s.goTo(monScaleUp)
-}
-
-// lookedAt returns the time since the runner was last looked at, never more
-// than three periods: a clock that jumps, or a machine that was suspended, is
-// not an idle spell.
-func (s *Monitor) lookedAt() time.Duration {
-	var passed time.Duration
-	if !s.looked.IsZero() {
-		passed = max(0, min(s.now.Sub(s.looked), 3*s.set.Period))
-	}
-	s.looked = s.now
-	return passed
-}
-
-func (s *Monitor) failed(f *fleet.Failure) {
-	switch s.phase {
-	case monMetrics:
-		s.unreadable(f)
-	case monProtect, monUnprotect, monMark, monUnmark:
-		if (s.phase == monProtect || s.phase == monUnprotect) && !f.Final() { // it may have taken effect: the other must be asked for, too
-			s.protected, s.unsure = true, true
-		}
-		s.failedProtect(f)
-	case monBefore: // it may raise by more than what is needed
-		s.fails(Debug, "going on without", f)
-		s.goTo(monScaleUp)
-	case monSpares:
-		s.fails(Error, "cannot start "+UnitScaleUp, f)
-		s.ready.at = s.now.Add(spareSpread)
-		s.goTo(monAct)
-	case monScaleUp, monScaleUnit:
-		s.fails(Error, "cannot start "+UnitScaleUp, f)
-		s.scaledAt, s.scaleWait = s.now, max(s.scaleWait, scaleUpAgain)
-		s.goTo(monAct)
-	case monFind:
-		s.fails(levelOf(f), "cannot find out what this instance is part of, trying again", f)
-		s.protectAt, s.leave.again = s.now.Add(protectAgain), s.now.Add(protectAgain)
-		s.ill.turns.next = s.now.Add(protectAgain)
-		s.rest()
-	case monUnrefuse:
-		s.fails(Warn, "trying again", f)
-		s.rest()
-	case monInit:
-		s.failedToStartInit(f)
-	case monUnit, monRevive:
-		s.revived = s.now
-		s.fails(Warn, "cannot start gitlab-runner, trying again", f)
-		s.rest()
-	case monInitUnit:
-		s.init.look = s.now.Add(initPeriod)
-		if s.flags.Registered { // it is started all the same
-			s.goTo(monInit)
-			return
-		}
-		s.rest()
-	case deafReload, deafStop, deafStopped:
-		s.failedDeaf(f)
-	case monFlags, monHold, monHoldHUP, monSeer, monDrain:
-		s.fails(Warn, "trying again", f)
-		s.rest()
-	case illLook, illActivities, illAgain, illMark:
-		s.failedIll(f)
-	default:
-		s.failedLeave(f)
-	}
-}
-
-// failedProtect: an instance that is not in service yet cannot be protected, and
-// will be soon: that is worth a line only when it lasts.
-func (s *Monitor) failedProtect(f *fleet.Failure) {
-	level, pause := levelOf(f), protectAgain
-	if !f.Final() && s.protectTries < protectTries {
-		level, pause = Debug, protectSoon
-	}
-	s.protectTries++
-	s.fails(level, "cannot change the scale-in protection, trying again", f)
-	s.protectAt = s.now.Add(max(pause, f.RetryAfter))
-	s.goTo(monAct)
-}
-
-// levelOf is Error where someone must act, else Warn.
-func levelOf(f *fleet.Failure) Level {
-	if f.Final() {
-		return Error
-	}
-	return Warn
-}
-
 // rest waits for the next reading.
 func (s *Monitor) rest() {
 	if s.quit {
@@ -532,27 +300,4 @@ func (s *Monitor) rest() {
 		d = s.pace
 	}
 	s.goToAfter(monFlags, d)
-}
-
-// wantsToLeave tells whether the instance has been idle for long enough, and
-// whether there is a reason to ask the group.
-func (s *Monitor) wantsToLeave() bool {
-	return s.idledEnough() && !s.leave.quiet && !s.now.Before(s.leave.again)
-}
-
-func (s *Monitor) idledEnough() bool {
-	return s.idle >= s.patience.For(scaling.PatienceSettings{Idle: s.set.IdleThreshold, Most: s.set.LearnIdle})
-}
-
-// learn takes in how long it was without a job between two.
-func (s *Monitor) learn() {
-	if s.worked && s.idle > 0 {
-		s.patience.Took(s.idle)
-	}
-	s.worked = true
-}
-
-// mayLeave is the decision on one listing.
-func (s *Monitor) mayLeave(g fleet.Group) scaling.Leave {
-	return scaling.MayLeaveWith(g, s.find.who.Identity.InstanceID, s.terms())
 }
