@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/emulator"
+	"github.com/shoal-ci/shoal/internal/emulator/direct"
 	"github.com/shoal-ci/shoal/internal/world"
 )
 
@@ -51,7 +52,7 @@ func TestBurstThroughBadWeather(t *testing.T) {
 			s := newSite(t, scene{fault: slowAWS(150 * time.Millisecond)})
 			defer s.end()
 			r := rand.New(rand.NewPCG(seed, 3))
-			s.AddJobHook(emulator.JobHook{URL: "http://hook.test/", Secret: secret, Transport: direct{s.handler}, Fate: func(int, string) emulator.Fate {
+			s.AddJobHook(emulator.JobHook{URL: "http://hook.test/", Secret: secret, Transport: direct.To{Handler: s.handler}, Fate: func(int, string) emulator.Fate {
 				return emulator.Fate{Lost: r.Float64() < 0.1, Twice: true, Late: time.Duration(r.IntN(250)) * time.Millisecond}
 			}})
 			for range 500 {

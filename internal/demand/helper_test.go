@@ -21,6 +21,7 @@ import (
 	"github.com/shoal-ci/shoal/internal/agent"
 	"github.com/shoal-ci/shoal/internal/autoscaling"
 	"github.com/shoal-ci/shoal/internal/emulator"
+	"github.com/shoal-ci/shoal/internal/emulator/direct"
 	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/gitlab"
 	"github.com/shoal-ci/shoal/internal/life"
@@ -93,25 +94,6 @@ func (m *memory) Save(_ context.Context, group string, b life.Backlog) error {
 	return nil
 }
 
-// direct carries requests to a handler without a connection.
-type direct struct{ handler http.Handler }
-
-func (d direct) RoundTrip(r *http.Request) (resp *http.Response, err error) {
-	defer func() {
-		if p := recover(); p == http.ErrAbortHandler { //nolint:errorlint // as it was thrown
-			err = errors.New("connection reset")
-		} else if p != nil {
-			panic(p)
-		}
-	}()
-	if r.Body == nil {
-		r.Body = http.NoBody // as a server has it
-	}
-	w := httptest.NewRecorder()
-	d.handler.ServeHTTP(w, r)
-	return w.Result(), r.Context().Err()
-}
-
 // still is a listener that nobody connects to.
 type still struct {
 	once sync.Once
@@ -161,12 +143,12 @@ func newSite(t testing.TB, c scene) *site {
 func (s *site) begin(c scene) {
 	load := func(context.Context) (aws.Config, error) {
 		return aws.Config{
-			Region: "eu-central-1", BaseEndpoint: aws.String("http://aws.test"), HTTPClient: &http.Client{Transport: direct{s.watched(s.AutoScalingHandler())}},
+			Region: "eu-central-1", BaseEndpoint: aws.String("http://aws.test"), HTTPClient: &http.Client{Transport: direct.To{Handler: s.watched(s.AutoScalingHandler())}},
 			Credentials: credentials.NewStaticCredentialsProvider("AKIAEXAMPLE", "secret", ""),
 		}, nil
 	}
 	cloud, err1 := autoscaling.New(autoscaling.Options{Load: load})
-	lab, err2 := gitlab.New(gitlab.Options{URL: "http://gitlab.test", Transport: direct{s.GitLabHandler()}})
+	lab, err2 := gitlab.New(gitlab.Options{URL: "http://gitlab.test", Transport: direct.To{Handler: s.GitLabHandler()}})
 	o := Options{AWS: cloud, Store: s.store, Untagged: c.untagged, Log: slog.New(slog.NewTextHandler(s.log, nil))}
 	if !c.noToken {
 		o.GitLab, o.Token = lab, func(context.Context) (fleet.Token, error) { return fleet.NewToken(apiToken), nil }

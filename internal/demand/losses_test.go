@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/emulator"
+	"github.com/shoal-ci/shoal/internal/emulator/direct"
 	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/life"
 	"github.com/shoal-ci/shoal/internal/world"
@@ -124,7 +125,7 @@ func TestStopWaitsForLookUps(t *testing.T) {
 		}
 		s := newSite(t, c)
 		defer s.Close()
-		s.AddJobHook(emulator.JobHook{URL: "http://hook.test/", Secret: secret, Transport: direct{s.handler}})
+		s.AddJobHook(emulator.JobHook{URL: "http://hook.test/", Secret: secret, Transport: direct.To{Handler: s.handler}})
 		s.SubmitJob(world.JobSpec{Name: "compile", Tags: []string{"arm64"}})
 		time.Sleep(time.Second)
 		s.stop()
@@ -145,7 +146,7 @@ func TestStopKeepsWhatNobodyTells(t *testing.T) {
 			return emulator.Fault{Hang: away.Load() && q.Service == emulator.ServiceGitLab}
 		}
 		s := newSite(t, c)
-		s.AddJobHook(emulator.JobHook{URL: "http://hook.test/", Secret: secret, Transport: direct{s.handler}})
+		s.AddJobHook(emulator.JobHook{URL: "http://hook.test/", Secret: secret, Transport: direct.To{Handler: s.handler}})
 		for i := range 9 { // more than are asked for at once
 			s.SubmitJob(world.JobSpec{ProjectID: int64(i%5 + 70), Name: fmt.Sprint(i), Tags: []string{"arm64"}})
 		}

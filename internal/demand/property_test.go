@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/emulator"
+	"github.com/shoal-ci/shoal/internal/emulator/direct"
 	"github.com/shoal-ci/shoal/internal/world"
 )
 
@@ -60,7 +61,7 @@ func liveFleet(t *testing.T, seed uint64) {
 	})
 	defer s.end()
 	loss := []float64{0, 0.1, 0.3, 0.6}[seed%4]
-	s.AddJobHook(emulator.JobHook{URL: "http://hook.test/", Secret: secret, Transport: direct{s.handler}, Fate: func(_ int, status string) emulator.Fate {
+	s.AddJobHook(emulator.JobHook{URL: "http://hook.test/", Secret: secret, Transport: direct.To{Handler: s.handler}, Fate: func(_ int, status string) emulator.Fate {
 		// Something is heard of each: of a job whose every event is lost, in a group at
 		// zero, nobody knows until the next one.
 		return emulator.Fate{Lost: status != "created" && r.Float64() < loss, Twice: r.Float64() < 0.2, Late: time.Duration(r.IntN(8000)) * time.Millisecond}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/emulator"
+	"github.com/shoal-ci/shoal/internal/emulator/direct"
 	"github.com/shoal-ci/shoal/internal/world"
 )
 
@@ -54,7 +55,7 @@ func TestTagsAreLookedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, c)
 		defer s.end()
-		s.AddJobHook(emulator.JobHook{URL: "http://hook.test/", Secret: secret, Transport: direct{s.handler}})
+		s.AddJobHook(emulator.JobHook{URL: "http://hook.test/", Secret: secret, Transport: direct.To{Handler: s.handler}})
 		for range 30 {
 			s.SubmitJob(world.JobSpec{Name: "compile", Tags: []string{"arm64", "docker"}, Ref: "main"})
 			s.SubmitJob(world.JobSpec{Name: "deploy", Ref: "feature"})
@@ -89,7 +90,7 @@ func TestLookUpFails(t *testing.T) {
 		}
 		s := newSite(t, c)
 		defer s.end()
-		s.AddJobHook(emulator.JobHook{URL: "http://hook.test/", Secret: secret, Transport: direct{s.handler}})
+		s.AddJobHook(emulator.JobHook{URL: "http://hook.test/", Secret: secret, Transport: direct.To{Handler: s.handler}})
 		for range 14 {
 			s.SubmitJob(world.JobSpec{Name: "compile", Tags: []string{"arm64"}})
 		}
@@ -111,7 +112,7 @@ func TestOneNameWithSeveralTags(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, several())
 		defer s.end()
-		s.AddJobHook(emulator.JobHook{URL: "http://hook.test/", Secret: secret, Transport: direct{s.handler}})
+		s.AddJobHook(emulator.JobHook{URL: "http://hook.test/", Secret: secret, Transport: direct.To{Handler: s.handler}})
 		s.SubmitJob(world.JobSpec{Name: "build", Tags: []string{"docker"}, Ref: "main"})
 		time.Sleep(2 * time.Second)
 		s.SubmitJob(world.JobSpec{Name: "build", Tags: []string{"arm64"}, Ref: "feature"})
@@ -145,7 +146,7 @@ func TestTagsThatAlternate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, c)
 		defer s.end()
-		s.AddJobHook(emulator.JobHook{URL: "http://hook.test/", Secret: secret, Transport: direct{s.handler}})
+		s.AddJobHook(emulator.JobHook{URL: "http://hook.test/", Secret: secret, Transport: direct.To{Handler: s.handler}})
 		s.SubmitJob(world.JobSpec{Name: "build", Tags: []string{"docker"}})
 		time.Sleep(2 * time.Second)
 		s.SubmitJob(world.JobSpec{Name: "build", Tags: []string{"arm64"}})
@@ -216,7 +217,7 @@ func TestLookupsAreBounded(t *testing.T) {
 func value(t *testing.T, s *site, name string) string {
 	t.Helper()
 	r, _ := http.NewRequest(http.MethodGet, "http://hook.test/metrics", http.NoBody)
-	resp, err := direct{s.handler}.RoundTrip(r)
+	resp, err := direct.To{Handler: s.handler}.RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/emulator"
+	"github.com/shoal-ci/shoal/internal/emulator/direct"
 	"github.com/shoal-ci/shoal/internal/world"
 )
 
@@ -29,7 +30,7 @@ func TestThrottledLookUps(t *testing.T) {
 		}
 		s := newSite(t, c)
 		defer s.end()
-		s.AddJobHook(emulator.JobHook{URL: "http://hook.test/", Secret: secret, Transport: direct{s.handler}})
+		s.AddJobHook(emulator.JobHook{URL: "http://hook.test/", Secret: secret, Transport: direct.To{Handler: s.handler}})
 		for i := range 100 {
 			s.SubmitJob(world.JobSpec{Name: fmt.Sprintf("compile%d", i), Tags: []string{"arm64"}})
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +19,7 @@ import (
 	"github.com/shoal-ci/shoal/internal/agent"
 	"github.com/shoal-ci/shoal/internal/autoscaling"
 	"github.com/shoal-ci/shoal/internal/emulator"
+	"github.com/shoal-ci/shoal/internal/emulator/direct"
 	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/gitlab"
 	"github.com/shoal-ci/shoal/internal/life"
@@ -40,25 +40,6 @@ type site struct {
 	made  map[string]int64 // runners by instance
 	token string
 	log   strings.Builder
-}
-
-// direct carries requests to a handler without a connection.
-type direct struct{ handler http.Handler }
-
-func (d direct) RoundTrip(r *http.Request) (resp *http.Response, err error) {
-	defer func() {
-		if p := recover(); p == http.ErrAbortHandler { //nolint:errorlint // as it was thrown
-			err = errors.New("connection reset")
-		} else if p != nil {
-			panic(p)
-		}
-	}()
-	if r.Body == nil {
-		r.Body = http.NoBody // as a server has it
-	}
-	w := httptest.NewRecorder()
-	d.handler.ServeHTTP(w, r)
-	return w.Result(), r.Context().Err()
 }
 
 // each of three groups: two instances in service, and the runner of each.
@@ -95,12 +76,12 @@ func newSite(t *testing.T) *site {
 func (s *site) wire() {
 	load := func(context.Context) (aws.Config, error) {
 		return aws.Config{
-			Region: "eu-central-1", BaseEndpoint: aws.String("http://aws.test"), HTTPClient: &http.Client{Transport: direct{s.AutoScalingHandler()}},
+			Region: "eu-central-1", BaseEndpoint: aws.String("http://aws.test"), HTTPClient: &http.Client{Transport: direct.To{Handler: s.AutoScalingHandler()}},
 			Credentials: credentials.NewStaticCredentialsProvider("AKIAEXAMPLE", "secret", ""),
 		}, nil
 	}
 	cloud, err1 := autoscaling.New(autoscaling.Options{Load: load})
-	lab, err2 := gitlab.New(gitlab.Options{URL: "http://gitlab.test", Transport: direct{s.GitLabHandler()}})
+	lab, err2 := gitlab.New(gitlab.Options{URL: "http://gitlab.test", Transport: direct.To{Handler: s.GitLabHandler()}})
 	if err := errors.Join(err1, err2); err != nil {
 		s.t.Fatal(err)
 	}
