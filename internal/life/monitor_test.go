@@ -316,15 +316,21 @@ func TestLeaveKilledOrFailingAnywhere(t *testing.T) {
 	}
 }
 
+// inALeave is an instance whose monitor has done so many actions since shortly before
+// it leaves; not reached where that are more than a leave takes.
+func inALeave(t *testing.T, actions int) (s *site, reached bool) {
+	s = working(t)
+	s.run(170 * time.Second)
+	clear(s.n)
+	s.runUntil(time.Minute, func() bool { reached = s.n["monitor"] == actions; return reached || s.dead })
+	return s, reached
+}
+
 // TestLeaveNoticeAnywhere: a notice that comes at any action of a leave makes
 // the drain the only owner of the runner.
 func TestLeaveNoticeAnywhere(t *testing.T) {
 	for n := 1; n < 40; n++ {
-		s := working(t)
-		s.run(170 * time.Second)
-		clear(s.n)
-		reached := false
-		s.runUntil(time.Minute, func() bool { reached = s.n["monitor"] == n; return reached || s.dead })
+		s, reached := inALeave(t, n)
 		if !reached {
 			break
 		}
@@ -339,11 +345,7 @@ func TestLeaveNoticeAnywhere(t *testing.T) {
 // leave, for good, leaves a runner that takes jobs, or an instance that goes.
 func TestMonitorStoppedAnywhereInALeave(t *testing.T) {
 	for n := 1; n < 40; n++ {
-		s := working(t)
-		s.run(170 * time.Second)
-		clear(s.n)
-		reached := false
-		s.runUntil(time.Minute, func() bool { reached = s.n["monitor"] == n; return reached || s.dead })
+		s, reached := inALeave(t, n)
 		if !reached {
 			break
 		}

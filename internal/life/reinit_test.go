@@ -75,14 +75,14 @@ func TestRefusalThatCannotBeMarked(t *testing.T) {
 	}
 }
 
-// TestRotatedTokenIsTakenUp from the secret store when it stands there, without
-// a replacement, and said once as an error.
-func TestRotatedTokenIsTakenUp(t *testing.T) {
+// tokenRotated is an instance of two, with the shared token, which has worked until
+// GitLab got another one: the secret store still has the old.
+func tokenRotated(t *testing.T, minimum int) *site {
 	s, set := inMode(t, fleet.ModeToken, 1)
 	set.monitor.Mode = fleet.ModeToken
 	s.startWith(life.UnitInit, set)
 	s.runUntil(time.Minute, func() bool { return len(s.exits) > 0 })
-	s.group.Desired, s.group.Min = 2, 2
+	s.group.Desired, s.group.Min = 2, minimum
 	s.group.Instances = append(s.group.Instances, member("i-z", true))
 	s.startWith(life.UnitMonitor, set)
 	s.startWith(life.UnitLifecycleCheck, set)
@@ -91,6 +91,13 @@ func TestRotatedTokenIsTakenUp(t *testing.T) {
 	for _, r := range s.gitlab.runners {
 		r.token = "glrt-new"
 	}
+	return s
+}
+
+// TestRotatedTokenIsTakenUp from the secret store when it stands there, without
+// a replacement, and said once as an error.
+func TestRotatedTokenIsTakenUp(t *testing.T) {
+	s := tokenRotated(t, 2)
 	s.run(3 * time.Hour)
 	if n := s.saidAt(life.Error, ""); n != 1 || s.count("SetUnhealthy") != 0 || s.calls["aws"] > 3*6*4 || !s.files.flags.Registered {
 		t.Errorf("%d errors, reported %d times, %d calls to AWS, flags %+v", n, s.count("SetUnhealthy"), s.calls["aws"], s.files.flags)
@@ -194,19 +201,7 @@ func TestRefusedInitIsRunAgain(t *testing.T) {
 // TestRefusalOutlivesALeaveThatWasUndone: with the sections taken out and put back
 // the runner is as silent as before, and says nothing of it for an hour.
 func TestRefusalOutlivesALeaveThatWasUndone(t *testing.T) {
-	s, set := inMode(t, fleet.ModeToken, 1)
-	set.monitor.Mode = fleet.ModeToken
-	s.startWith(life.UnitInit, set)
-	s.runUntil(time.Minute, func() bool { return len(s.exits) > 0 })
-	s.group.Desired, s.group.Min = 2, 1
-	s.group.Instances = append(s.group.Instances, member("i-z", true))
-	s.startWith(life.UnitMonitor, set)
-	s.startWith(life.UnitLifecycleCheck, set)
-	s.run(30 * time.Second)
-	s.forget()
-	for _, r := range s.gitlab.runners {
-		r.token = "glrt-new"
-	}
+	s := tokenRotated(t, 1)
 	s.runUntil(10*time.Minute, func() bool { return s.count("HoldRunner") > 0 })
 	s.group.Min = 2 // the second look finds no room
 	s.run(time.Minute)
