@@ -6,7 +6,6 @@ import "time"
 type Observation struct {
 	At           time.Time // when it was read
 	Concurrent   int       // gitlab_runner_concurrent: slots of the whole process
-	Reloads      int64     // gitlab_runner_configuration_loaded_total
 	StartedAt    float64   // process_start_time_seconds: tells a restart from a quiet spell; 0 when absent
 	Version      string    // gitlab-runner's version; empty when absent
 	Draining     bool      // process_state_info says graceful-shutdown (19.x)

@@ -45,40 +45,40 @@ func TestObserveRecordedPages(t *testing.T) {
 	with := func(r fleet.RunnerReading, f func(*fleet.RunnerReading)) fleet.RunnerReading { f(&r); return r }
 	tests := map[string]fleet.Observation{
 		"17.5/metrics-idle.prom": {
-			Concurrent: 2, Reloads: 1, Version: "17.5.0",
+			Concurrent: 2, Version: "17.5.0",
 			Runners: []fleet.RunnerReading{with(r175, func(r *fleet.RunnerReading) { r.PollsAnswered = 5 })},
 		},
 		"17.5/metrics-busy.prom": {
-			Concurrent: 2, Reloads: 1, Version: "17.5.0",
+			Concurrent: 2, Version: "17.5.0",
 			Runners: []fleet.RunnerReading{with(r175, func(r *fleet.RunnerReading) {
 				r.PollsAnswered, r.Running, r.JobsTotal, r.QueueWaits = 7, 2, 2, 2
 			})},
 		},
 		"17.5/metrics-after.prom": {
-			Concurrent: 2, Reloads: 1, Version: "17.5.0",
+			Concurrent: 2, Version: "17.5.0",
 			Runners: []fleet.RunnerReading{with(r175, func(r *fleet.RunnerReading) {
 				r.PollsAnswered, r.JobsTotal, r.QueueWaits = 32, 3, 3
 				r.JobsEnded, r.JobSeconds = 3, 61.21482417200001
 			})},
 		},
 		"19.4/metrics-idle.prom": {
-			Concurrent: 2, Reloads: 1, Version: "19.4.0",
+			Concurrent: 2, Version: "19.4.0",
 			Runners: []fleet.RunnerReading{with(r175, func(r *fleet.RunnerReading) { r.PollsAnswered = 5 })},
 		},
 		"19.4/metrics-busy.prom": {
-			Concurrent: 2, Reloads: 1, Version: "19.4.0",
+			Concurrent: 2, Version: "19.4.0",
 			Runners: []fleet.RunnerReading{with(r175, func(r *fleet.RunnerReading) {
 				r.PollsAnswered, r.Running, r.JobsTotal, r.QueueSize, r.QueueWaits, r.QueueWaitSeconds = 7, 2, 2, 42, 2, 25
 			})},
 		},
 		"19.4/metrics-draining.prom": {
-			Concurrent: 2, Reloads: 1, Version: "19.4.0", Draining: true,
+			Concurrent: 2, Version: "19.4.0", Draining: true,
 			Runners: []fleet.RunnerReading{with(r175, func(r *fleet.RunnerReading) {
 				r.PollsAnswered, r.Running, r.JobsTotal, r.QueueSize, r.QueueWaits, r.QueueWaitSeconds = 4, 2, 2, 42, 2, 25
 			})},
 		},
 		"19.4/metrics-after.prom": {
-			Concurrent: 2, Reloads: 1, Version: "19.4.0",
+			Concurrent: 2, Version: "19.4.0",
 			Runners: []fleet.RunnerReading{with(r175, func(r *fleet.RunnerReading) {
 				r.PollsAnswered, r.JobsTotal, r.QueueSize, r.QueueWaits, r.QueueWaitSeconds = 32, 3, 42, 3, 37.5
 				r.JobsEnded, r.JobSeconds = 3, 61.56354953

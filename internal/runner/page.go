@@ -16,7 +16,6 @@ import (
 // histograms of every endpoint) is nine tenths of it.
 const (
 	famConcurrent = "gitlab_runner_concurrent"
-	famReloads    = "gitlab_runner_configuration_loaded_total"
 	famStart      = "process_start_time_seconds"
 	famVersion    = "gitlab_runner_version_info"
 	famState      = "gitlab_runner_process_state_info"
@@ -32,7 +31,7 @@ const (
 )
 
 var wanted = map[string]bool{
-	famConcurrent: true, famReloads: true, famStart: true, famVersion: true,
+	famConcurrent: true, famStart: true, famVersion: true,
 	famState: true, famLimit: true, famJobs: true, famJobsTotal: true,
 	famInFlight: true, famQueueSize: true, famStatuses: true, famHealth: true,
 	// A histogram without its buckets: only count and sum are read.

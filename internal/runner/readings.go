@@ -17,7 +17,6 @@ func observe(f families) (fleet.Observation, error) {
 	var v values
 	o := fleet.Observation{
 		Concurrent: int(v.first(f[famConcurrent])),
-		Reloads:    int64(v.first(f[famReloads])),
 		StartedAt:  v.first(f[famStart]),
 		Version:    label(f[famVersion].GetMetric()[0], "version"),
 	}

@@ -42,13 +42,12 @@ type NewRunner struct {
 // Runner is a runner as the API shows it.
 type Runner struct {
 	NewRunner
-	ID             int64
-	Legacy         bool // made with a registration token
-	CreatedAt      time.Time
-	ContactedAt    time.Time // zero: never
-	TokenExpiresAt time.Time // zero: never
-	Status         string    // online, offline, stale or never_contacted
-	Managers       []Manager // by id
+	ID          int64
+	Legacy      bool // made with a registration token
+	CreatedAt   time.Time
+	ContactedAt time.Time // zero: never
+	Status      string    // online, offline, stale or never_contacted
+	Managers    []Manager // by id
 }
 
 // Manager is a machine that a runner's token runs on.
