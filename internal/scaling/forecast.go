@@ -33,7 +33,7 @@ type ForecastSettings struct {
 
 // UsualForecast suits most fleets: docs/scaling.md has what comes of it.
 func UsualForecast() ForecastSettings {
-	return ForecastSettings{Most: 0.5, Confidence: 0.18, Waste: 0.04, Samples: 10, Launch: 2 * time.Minute, Stay: 3 * time.Minute}
+	return ForecastSettings{Most: 0.5, Confidence: 0.18, Waste: 0.03, Samples: 10, Launch: 2 * time.Minute, Stay: 3 * time.Minute}
 }
 
 // ForecastJob is one job as GitLab's job hook tells of it.

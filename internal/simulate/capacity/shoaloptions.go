@@ -27,7 +27,7 @@ var shoalOptions = []option{
 	{"anticipate", "with hook=on, on: raise for stages, too, that probably begin within a launch (off)", onOff(func(p *shoal) *bool { return &p.hook.anticipate })},
 	{"confidence", "with anticipate=on, how probable that has to be, from 0 to 1 (0.18)", shareTo(1, func(p *shoal) *float64 { return &p.hook.forecasts.Confidence })},
 	{"ahead_most", "with anticipate=on, the share of the maximum that may be raised ahead (0.5)", shareTo(1, func(p *shoal) *float64 { return &p.hook.forecasts.Most })},
-	{"ahead_waste", "with anticipate=on, how long slots may wait in vain, as a share of the time for which jobs run (0.04)", shareTo(1, func(p *shoal) *float64 { return &p.hook.forecasts.Waste })},
+	{"ahead_waste", "with anticipate=on, how long slots may wait in vain, as a share of the time for which jobs run (0.03)", shareTo(1, func(p *shoal) *float64 { return &p.hook.forecasts.Waste })},
 }
 
 func newShoal() *shoal {
