@@ -29,8 +29,12 @@ type play struct {
 
 func newSearch(in Input, evaluate Evaluate) *search {
 	s := &search{in: in, evaluate: evaluate, played: map[play]capacity.Result{}, stages: Look(in.Trace, 1).Stages}
-	for _, t := range Parts(in.Trace) {
-		s.regions = append(s.regions, regionOf(t, in.InForce.Slots))
+	for p, t := range Parts(in.Trace) {
+		r := regionOf(t, in.InForce.Slots)
+		if p > int(Whole) { // the day on which a trace is cut is no day of both halves
+			r.days = s.regions[(p-1)/2].days / 2
+		}
+		s.regions = append(s.regions, r)
 	}
 	return s
 }

@@ -196,6 +196,32 @@ func TestMoneyForWaits(t *testing.T) {
 	}
 }
 
+// TestTheMonthCostsWhatIsAllowed: a day on which the trace is cut is in both halves, and
+// counts once.
+func TestTheMonthCostsWhatIsAllowed(t *testing.T) {
+	parted := made(func(s tune.Settings, p tune.Part, seed uint64) (wait, hours float64) {
+		wait, hours = plain(s, p, seed)
+		switch {
+		case p > 2:
+			hours /= 4
+		case p > tune.Whole:
+			hours /= 2
+		}
+		return wait, hours
+	})
+	for _, days := range []int{5, 7, 14} {
+		for share := 1.4; share < 3; share += 0.3 { // of what the settings in force cost
+			in := input("p95=60s")
+			in.Trace = fortnight(days)
+			in.Goal = tune.Goal{Figure: "mean", MaxHours: share * 115 * 365.25 / 12 / float64(days)}
+			o := search(t, in, parted)
+			if o.Verdict != tune.Better || o.Recommended.HoursAMonth > in.Goal.MaxHours {
+				t.Errorf("%d days: %s, %.0f hours a month of %.0f", days, o.Verdict, o.Recommended.HoursAMonth, in.Goal.MaxHours)
+			}
+		}
+	}
+}
+
 // TestBothHalvesCount: what one half needs the other one pays for, too.
 func TestBothHalvesCount(t *testing.T) {
 	m := made(func(s tune.Settings, p tune.Part, seed uint64) (wait, hours float64) {
