@@ -51,11 +51,7 @@ func calendarDays(t trace.Trace) float64 {
 	if len(t.Jobs) == 0 {
 		return 1
 	}
-	day := func(at time.Duration) time.Time {
-		y, m, d := t.Start.Add(at).Date()
-		return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
-	}
-	first, last := day(t.Jobs[0].Created), day(t.Jobs[len(t.Jobs)-1].Created)
+	first, last := midnight(t.Start.Add(t.Jobs[0].Created)), midnight(t.Start.Add(t.Jobs[len(t.Jobs)-1].Created))
 	return last.Sub(first).Hours()/24 + 1
 }
 
@@ -63,21 +59,11 @@ func calendarDays(t trace.Trace) float64 {
 // or of its working days where hardly any come at its end.
 func periods(t trace.Trace) []string {
 	var hours [24]int
-	var at [2]float64 // jobs at the end of the week, and on its other days
-	seen := [2]map[int]bool{{}, {}}
 	for _, j := range t.Jobs {
-		when := t.Start.Add(j.Created)
-		k := 1
-		if d := when.Weekday(); d == time.Saturday || d == time.Sunday {
-			k = 0
-		}
-		at[k]++
-		seen[k][when.YearDay()] = true
-		hours[when.Hour()]++
+		hours[t.Start.Add(j.Created).Hour()]++
 	}
 	days := "*"
-	const quiet = 0.25 // of what comes on a working day
-	if calendarDays(t) >= 6 && at[0]/2 < quiet*at[1]/float64(max(1, len(seen[1]))) {
+	if quietWeekends(t) {
 		days = "mon-fri"
 	}
 	var all []string
@@ -88,6 +74,37 @@ func periods(t trace.Trace) []string {
 		}
 	}
 	return all
+}
+
+// quietWeekends tells whether hardly any jobs come on a day at the end of the week: less
+// than a quarter of what comes on another day that has any.
+func quietWeekends(t trace.Trace) bool {
+	const quiet, sees = 0.25, 6 // so many days in a row have one at least
+	if calendarDays(t) < sees {
+		return false
+	}
+	jobs := map[time.Time]int{} // of each day
+	for _, j := range t.Jobs {
+		jobs[midnight(t.Start.Add(j.Created))]++
+	}
+	var ends, others, endDays, otherDays float64
+	last := midnight(t.Start.Add(t.Jobs[len(t.Jobs)-1].Created))
+	for day := midnight(t.Start.Add(t.Jobs[0].Created)); !day.After(last); day = day.AddDate(0, 0, 1) {
+		n := float64(jobs[day])
+		switch d := day.Weekday(); {
+		case d == time.Saturday || d == time.Sunday:
+			ends, endDays = ends+n, endDays+1
+		case n > 0:
+			others, otherDays = others+n, otherDays+1
+		}
+	}
+	return ends/endDays < quiet*others/max(1, otherDays)
+}
+
+// midnight is where the day of a moment begins on its own clock, as if there were no zones.
+func midnight(at time.Time) time.Time {
+	y, m, d := at.Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
 }
 
 // longestWindow is for how many hours spares are worth a schedule: beyond it they may

@@ -29,7 +29,9 @@ func TestPeriods(t *testing.T) {
 		jobs []trace.Job
 		want []string
 	}{
-		"working days":      {working([]int{0, 1, 2, 3, 4, 7, 8, 9, 10, 11}, 8, 17), []string{"* 8-17 * * mon-fri", "* 8-15 * * mon-fri"}},
+		"working days": {working([]int{0, 1, 2, 3, 4, 7, 8, 9, 10, 11}, 8, 17), []string{"* 8-17 * * mon-fri", "* 8-15 * * mon-fri"}},
+		"four weeks": {slices.Concat(working([]int{0, 1, 2, 3, 4, 7, 8, 9, 10, 11, 14, 15, 16, 17, 18, 21, 22, 23, 24, 25}, 8, 17),
+			working([]int{5, 6, 12, 13, 19, 20, 26, 27}, 10, 10)), []string{"* 8-17 * * mon-fri", "* 8-15 * * mon-fri"}},
 		"every day":         {working([]int{0, 1, 2, 3, 4, 5, 6}, 9, 12), []string{"* 9-12 * * *", "* 9-11 * * *"}},
 		"no weekend seen":   {working([]int{0, 1, 2}, 9, 12), []string{"* 9-12 * * *", "* 9-11 * * *"}},
 		"over midnight":     {working([]int{0, 1, 2, 3, 4, 5, 6}, 22, 25), []string{"* 22-23,0-1 * * *", "* 22-23,0 * * *"}},
