@@ -292,7 +292,7 @@ func (t *tunedText) sureness() {
 		t.line("  Chosen on the %s alone (%s), the %s half has %s for %s: %s.", h.Chosen, h.Settings.Brief(o.InForce.Settings),
 			other, waitText(o.Goal.Of(h.Judged.Wait)), savedText(h.Saved), verdictOn(h))
 	}
-	for _, text := range o.Trace.Cautions() {
+	for _, text := range o.Unseen {
 		t.line("  The trace covers %s.", text)
 	}
 	if !o.Trace.Dated && o.Recommended != nil && strings.Contains(o.Recommended.Brief, "spares_period") {

@@ -73,8 +73,8 @@ func (f Facts) thin() []string {
 	return why
 }
 
-// Cautions are what a trace that is long enough does not show all the same.
-func (f Facts) Cautions() []string {
+// unseen is what a trace that is long enough does not show all the same.
+func (f Facts) unseen() []string {
 	const week = 6.5 // days between the first and the last job of a week
 	var all []string
 	if f.Days < week {

@@ -128,7 +128,7 @@ func TestSettingsInWords(t *testing.T) {
 
 func TestCautions(t *testing.T) {
 	for days, want := range map[float64]string{3: "a whole week was not seen", 7: "once or twice", 13.9: "", 30: ""} {
-		got := strings.Join(Facts{Days: days}.Cautions(), " ")
+		got := strings.Join(Facts{Days: days}.unseen(), " ")
 		if want == "" && got != "" || !strings.Contains(got, want) {
 			t.Errorf("%.1f days: %q, want %q", days, got, want)
 		}

@@ -25,12 +25,14 @@ type Outcome struct {
 	Goal    Goal     `json:"goal"`
 	Trace   Facts    `json:"trace"`
 	Thin    []string `json:"too_thin,omitempty"` // why, in words
+	Unseen  []string `json:"unseen,omitempty"`   // what a trace that is long enough does not show all the same
 	Fleet   Assumed  `json:"assumed"`
 	Seeds   int      `json:"seeds"`
 
 	// InForce are the settings to compare with; Recommended the better ones, or the same;
-	// Closest what comes nearest where nothing does what is asked.
-	InForce     Point  `json:"in_force"`
+	// Closest what comes nearest where nothing does what is asked. There is none of them
+	// where the trace is too thin: nothing was played.
+	InForce     Point  `json:"in_force,omitzero"`
 	Recommended *Point `json:"recommended,omitempty"`
 	Closest     *Point `json:"closest,omitempty"`
 	// WithWebhook is what a webhook would bring, where none may be recommended.

@@ -215,6 +215,10 @@ func (s Settings) MarshalJSON() ([]byte, error) {
 	if spares == nil {
 		spares = []string{}
 	}
+	grace := time.Duration(0)
+	if s.Webhook {
+		grace = s.WebhookGrace
+	}
 	return json.Marshal(struct {
 		Idle          float64  `json:"idle_threshold_seconds"`
 		Learn         float64  `json:"learn_idle_seconds"`
@@ -224,6 +228,7 @@ func (s Settings) MarshalJSON() ([]byte, error) {
 		Spares        []string `json:"spares_slots"`
 		Hold          float64  `json:"spares_hold_seconds"`
 		Webhook       bool     `json:"webhook"`
+		WebhookGrace  float64  `json:"webhook_grace_seconds"`
 		Anticipate    bool     `json:"anticipate"`
 		Slots         int      `json:"slots"`
 		CheckInterval float64  `json:"check_interval_seconds"`
@@ -231,6 +236,6 @@ func (s Settings) MarshalJSON() ([]byte, error) {
 		Max           int      `json:"max"`
 	}{
 		s.Idle.Seconds(), s.Learn.Seconds(), s.Period.Seconds(), s.Saturated.Seconds(), s.BlindAfter.Seconds(), spares, s.Hold.Seconds(),
-		s.Webhook, s.Webhook && s.Anticipate, s.Slots, s.CheckInterval.Seconds(), s.Min, s.Max,
+		s.Webhook, grace.Seconds(), s.Webhook && s.Anticipate, s.Slots, s.CheckInterval.Seconds(), s.Min, s.Max,
 	})
 }

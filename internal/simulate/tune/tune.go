@@ -82,7 +82,9 @@ func begin(in Input) Outcome {
 	o := Outcome{Goal: in.Goal, Trace: Look(in.Trace, in.InForce.Slots), Fleet: assumed(in), Seeds: in.Seeds}
 	if o.Thin = o.Trace.thin(); len(o.Thin) > 0 {
 		o.Verdict = TooThin
+		return o
 	}
+	o.Unseen = o.Trace.unseen()
 	return o
 }
 
