@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/shoal-ci/shoal/internal/life"
 	"github.com/shoal-ci/shoal/internal/simulate/capacity"
@@ -73,13 +74,8 @@ waited, cost against wait. It is one file, which loads nothing from anywhere.`,
 	flags.StringVar(&f.trace, "trace", "", "the trace, a CSV file")
 	flags.StringArrayVar(&f.policies, "policy", []string{"shoal", "original", "taskscaler"}, "a policy to play, may be repeated")
 	flags.IntSliceVar(&f.Slots, "slots", []int{6}, "jobs that an instance runs at once; several, as in 4,8, are drawn evenly")
-	flags.DurationVar(&f.Boot, "boot", 90*time.Second, "from an instance's launch until it is up, ±15 %")
-	flags.DurationVar(&f.Init, "init", 2*time.Second, "from then until it is in service, ±15 %")
+	fleetFlags(flags, &f.Options)
 	flags.DurationVar(&f.Idle, "idle", 180*time.Second, "how long an instance is without a job before it leaves")
-	flags.IntVar(&f.Min, "min", 0, "the group's minimum, instances")
-	flags.IntVar(&f.Max, "max", 40, "the group's maximum, instances")
-	flags.DurationVar(&f.CheckInterval, "check-interval", 3*time.Second, "between two polls of a runner that has a free slot")
-	flags.DurationVar(&f.SpotMTBF, "spot-mtbf", 0, "mean time until EC2 takes an instance (default: never)")
 	flags.Float64Var(&f.APIRate, "api-rate", 0, "calls a second that Auto Scaling answers Shoal's instances before it throttles them; the others are never held back (default: any number)")
 	flags.IntVar(&f.seeds, "seeds", 5, "how often each policy is played, with other dice")
 	flags.StringVar(&f.html, "html", "", "write a page to this file as well")
@@ -90,6 +86,16 @@ waited, cost against wait. It is one file, which loads nothing from anywhere.`,
 		panic(err) // there is no such flag
 	}
 	return cmd
+}
+
+// fleetFlags are what simulate and tune suppose of a fleet alike.
+func fleetFlags(flags *pflag.FlagSet, o *capacity.Options) {
+	flags.DurationVar(&o.Boot, "boot", 90*time.Second, "from an instance's launch until it is up, ±15 %")
+	flags.DurationVar(&o.Init, "init", 2*time.Second, "from then until it is in service, ±15 %")
+	flags.IntVar(&o.Min, "min", 0, "the group's minimum, instances")
+	flags.IntVar(&o.Max, "max", 40, "the group's maximum, instances")
+	flags.DurationVar(&o.CheckInterval, "check-interval", 3*time.Second, "between two polls of a runner that has a free slot")
+	flags.DurationVar(&o.SpotMTBF, "spot-mtbf", 0, "mean time until EC2 takes an instance (default: never)")
 }
 
 func indent(lines []string) string {
