@@ -19,13 +19,17 @@ import (
 )
 
 // checkPageFile tells what is wrong with the name of a page's file, before
-// anything long is begun. "" is none.
-func checkPageFile(name string) error {
+// anything long is begun. "" is none. The trace that is read is not to be replaced.
+func checkPageFile(name, traceFile string) error {
 	if name == "" {
 		return nil
 	}
-	if info, err := os.Stat(name); err == nil && info.IsDir() {
+	info, err := os.Stat(name)
+	if err == nil && info.IsDir() {
 		return fmt.Errorf("--html: %s is a directory; name a file in it", name)
+	}
+	if read, err2 := os.Stat(traceFile); err == nil && err2 == nil && os.SameFile(info, read) {
+		return fmt.Errorf("--html: %s is the trace; name another file", name)
 	}
 	if info, err := os.Stat(filepath.Dir(name)); err != nil || !info.IsDir() {
 		return fmt.Errorf("--html: there is no directory %s; make it first", filepath.Dir(name))

@@ -155,7 +155,7 @@ func (f simulateFlags) check() ([]capacity.Policy, error) {
 	if f.asJSON && f.asCSV {
 		all = append(all, errors.New("--json and --csv: both go to stdout; choose one"))
 	}
-	if err := checkPageFile(f.html); err != nil {
+	if err := checkPageFile(f.html, f.trace); err != nil {
 		all = append(all, err)
 	}
 	if f.seeds < 1 || f.seeds > mostSeeds {

@@ -206,7 +206,7 @@ func (f tuneFlags) check() (tune.Goal, error) {
 		err := f.cost(&goal)
 		bad(err != nil, "--max-cost is %w", err)
 	}
-	if err := checkPageFile(f.html); err != nil {
+	if err := checkPageFile(f.html, f.trace); err != nil {
 		all = append(all, err)
 	}
 	if err := f.Validate(); err != nil {
