@@ -22,6 +22,7 @@ type simulateFlags struct {
 	trace    string
 	policies []string
 	seeds    int
+	zone     string // what clock the policies' hours go by
 	asJSON   bool
 	asCSV    bool
 	html     string
@@ -29,6 +30,7 @@ type simulateFlags struct {
 
 // The bounds of --seeds and of --policy: beyond them a typing error, not a wish.
 const (
+	usualSeeds   = 5
 	mostSeeds    = 1000
 	mostPolicies = 100
 )
@@ -77,7 +79,8 @@ waited, cost against wait. It is one file, which loads nothing from anywhere.`,
 	fleetFlags(flags, &f.Options)
 	flags.DurationVar(&f.Idle, "idle", 180*time.Second, "how long an instance is without a job before it leaves")
 	flags.Float64Var(&f.APIRate, "api-rate", 0, "calls a second that Auto Scaling answers Shoal's instances before it throttles them; the others are never held back (default: any number)")
-	flags.IntVar(&f.seeds, "seeds", 5, "how often each policy is played, with other dice")
+	flags.IntVar(&f.seeds, "seeds", usualSeeds, "how often each policy is played, with other dice")
+	flags.StringVar(&f.zone, "time-zone", "UTC", "whose clock spares_period and the page go by, such as Europe/Berlin")
 	flags.StringVar(&f.html, "html", "", "write a page to this file as well")
 	flags.BoolVar(&f.asCSV, "csv", false, "print CSV on stdout, a line for each policy")
 	jsonFlag(cmd, &f.asJSON)
@@ -116,6 +119,7 @@ func (c *call) simulate(ctx context.Context, f simulateFlags) error {
 	if err != nil {
 		return err
 	}
+	t = inZone(t, f.zone)
 	b := &bench{plan: capacity.NewPlan(t), options: f.Options, policies: with, seeds: f.seeds, record: f.html != ""}
 	stop := c.showProgress(b)
 	results, err := b.run(ctx)
@@ -157,6 +161,9 @@ func (f simulateFlags) check() ([]capacity.Policy, error) {
 	}
 	if err := checkPageFile(f.html, f.trace); err != nil {
 		all = append(all, err)
+	}
+	if _, err := time.LoadLocation(f.zone); err != nil || f.zone == "" {
+		all = append(all, fmt.Errorf(`--time-zone is %q; allowed is a time zone such as "UTC" or "Europe/Berlin"`, f.zone))
 	}
 	if f.seeds < 1 || f.seeds > mostSeeds {
 		all = append(all, fmt.Errorf("--seeds is %d; allowed are 1 to %d", f.seeds, mostSeeds))

@@ -78,7 +78,7 @@ Exit 1 where nothing does what is asked, and where the trace says too little.`,
 	flags.IntVar(&f.slots, "slots", 6, "jobs that an instance runs at once")
 	flags.IntSliceVar(&f.slotsFrom, "slots-from", nil, "choose these slots from several, as in 4,6,8: for instances that cost the same, and run jobs as fast")
 	fleetFlags(flags, &f.Options)
-	flags.IntVar(&f.seeds, "seeds", 5, "how often what matters is played, with other dice")
+	flags.IntVar(&f.seeds, "seeds", usualSeeds, "how often what matters is played, with other dice")
 	flags.StringVar(&f.html, "html", "", "write a page to this file as well")
 	jsonFlag(cmd, &f.asJSON)
 	return cmd
@@ -105,7 +105,7 @@ func (c *call) tune(ctx context.Context, f tuneFlags) error {
 	case f.asJSON:
 		err = c.printJSON(tuned{Outcome: o, PricePerHour: f.price})
 	case o.Verdict != tune.TooThin:
-		err = c.printTuned(o, f)
+		err = c.printTuned(o, f, in.Trace.Start.Location().String())
 	}
 	return errors.Join(err, refusal(o))
 }
@@ -147,16 +147,16 @@ func (c *call) tuneInput(f tuneFlags) (tune.Input, error) {
 		return tune.Input{}, err
 	}
 	return tune.Input{
-		Trace: inZone(t, l.Config), Fleet: f.Options, InForce: settingsInForce(l.Config, f), Goal: goal,
+		Trace: inZone(t, l.Config.Spares.TimeZone), Fleet: f.Options, InForce: settingsInForce(l.Config, f), Goal: goal,
 		Webhook: f.webhook, Slots: f.slotsFrom, Seeds: f.seeds,
 	}, nil
 }
 
 // inZone puts a trace on the clock that the spares' periods go by. One in seconds
 // begins at that clock's midnight.
-func inZone(t trace.Trace, c config.Config) trace.Trace {
-	zone, err := time.LoadLocation(c.Spares.TimeZone)
-	if err != nil { // the key's own check has seen it
+func inZone(t trace.Trace, name string) trace.Trace {
+	zone, err := time.LoadLocation(name)
+	if err != nil { // the key's own check has seen it, or the flag's
 		return t
 	}
 	if t.Start.Equal(trace.Monday) {

@@ -14,11 +14,12 @@ type tunedText struct {
 	strings.Builder
 	o     tune.Outcome
 	f     tuneFlags
+	zone  string // whose clock the trace was played by
 	paint palette
 }
 
-func (c *call) printTuned(o tune.Outcome, f tuneFlags) error {
-	t := &tunedText{o: o, f: f, paint: newPalette(c.Stdout, c.Environ)}
+func (c *call) printTuned(o tune.Outcome, f tuneFlags, zone string) error {
+	t := &tunedText{o: o, f: f, zone: zone, paint: newPalette(c.Stdout, c.Environ)}
 	t.beginning()
 	t.table()
 	if o.Verdict == tune.OutOfReach {
@@ -195,6 +196,12 @@ func (t *tunedText) seeIt() {
 	fleet := fmt.Sprintf(" --boot %s --init %s", t.f.Boot, t.f.Init)
 	if t.f.SpotMTBF > 0 {
 		fleet += fmt.Sprintf(" --spot-mtbf %s", t.f.SpotMTBF)
+	}
+	if t.f.seeds != usualSeeds {
+		fleet += fmt.Sprintf(" --seeds %d", t.f.seeds)
+	}
+	if hours := func(s tune.Settings) bool { return strings.Contains(strings.Join(s.Spares, ""), " ") }; t.zone != "UTC" && (hours(force.Settings) || hours(best.Settings)) {
+		fleet += " --time-zone " + t.zone
 	}
 	if strings.TrimPrefix(force.Flags, now) == strings.TrimPrefix(best.Flags, then) {
 		t.line("\nTo see it: shoal simulate --trace %s %s%s%s", file, now, best.Flags, fleet)
