@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/life"
+	"github.com/shoal-ci/shoal/internal/outfile"
 	"github.com/shoal-ci/shoal/internal/page"
 	"github.com/shoal-ci/shoal/internal/simulate/capacity"
 	"github.com/shoal-ci/shoal/internal/simulate/trace"
@@ -33,6 +34,9 @@ func checkPageFile(name, traceFile string) error {
 	}
 	if info, err := os.Stat(filepath.Dir(name)); err != nil || !info.IsDir() {
 		return fmt.Errorf("--html: there is no directory %s; make it first", filepath.Dir(name))
+	}
+	if _, err := outfile.Target(name); err != nil {
+		return fmt.Errorf("--html: %w", err)
 	}
 	return nil
 }
@@ -59,13 +63,14 @@ func (c *call) writePage(name string, p *page.Page) error {
 // replaceFile puts text in a file, by way of another one beside it, so that nobody
 // ever reads half of it. What is no file (a pipe, /dev/stdout) is written to as it is.
 func replaceFile(name string, text []byte) error {
-	if real, err := filepath.EvalSymlinks(name); err == nil {
-		name = real // the link stays one
-	}
 	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
-		return os.WriteFile(name, text, 0o644) //nolint:gosec // a page is to be shown
+		return os.WriteFile(name, text, 0o600) // it is there: the mode is nobody's
 	}
-	beside, err := newFileBeside(name)
+	target, err := outfile.Target(name)
+	if err != nil {
+		return err
+	}
+	beside, err := newFileBeside(target)
 	if err != nil {
 		return err
 	}
@@ -74,20 +79,19 @@ func replaceFile(name string, text []byte) error {
 	if err = errors.Join(err, beside.Close()); err != nil {
 		return err
 	}
-	return os.Rename(beside.Name(), name)
+	return os.Rename(beside.Name(), target)
 }
 
-// newFileBeside makes a file with a name that nobody has, readable for all whom the
-// umask lets: os.CreateTemp's are for their owner alone.
-func newFileBeside(name string) (*os.File, error) {
+// newFileBeside makes the file that is to take a name, with one that nobody has.
+func newFileBeside(target string) (*os.File, error) {
 	const tries = 100
 	for n := range tries {
-		f, err := os.OpenFile(fmt.Sprintf("%s.%d-%d.tmp", name, os.Getpid(), n), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // a page is to be shown
+		f, err := outfile.Create(fmt.Sprintf("%s.%d-%d.tmp", target, os.Getpid(), n), target)
 		if !errors.Is(err, fs.ErrExist) {
 			return f, err
 		}
 	}
-	return nil, fmt.Errorf("%s: too many files of earlier runs beside it, %s.*.tmp; remove them", name, name)
+	return nil, fmt.Errorf("%s: too many files of earlier runs beside it, %s.*.tmp; remove them", target, target)
 }
 
 // reality is what really happened, as a page names it.

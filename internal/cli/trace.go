@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -20,6 +19,7 @@ import (
 	"github.com/shoal-ci/shoal/internal/gitlab"
 	"github.com/shoal-ci/shoal/internal/history"
 	"github.com/shoal-ci/shoal/internal/life"
+	"github.com/shoal-ci/shoal/internal/outfile"
 )
 
 var _ history.GitLab = (*gitlab.History)(nil)
@@ -260,16 +260,14 @@ func (c *call) traceOutput(o *history.Options, name string) (to io.Writer, close
 	}
 	info, err := os.Stat(name)
 	switch {
-	case errors.Is(err, os.ErrNotExist):
-		o.Output = name
+	case errors.Is(err, os.ErrNotExist), err == nil && info.Mode().IsRegular():
+		if o.Output, err = outfile.Target(name); err != nil {
+			return nil, nil, usage("", "--output: %w", err)
+		}
 	case err != nil:
 		return nil, nil, usage("", "--output: %w", err)
 	case info.IsDir():
 		return nil, nil, usage("", "--output: %s is a folder", name)
-	case info.Mode().IsRegular():
-		if o.Output, err = filepath.EvalSymlinks(name); err != nil {
-			return nil, nil, usage("", "--output: %w", err)
-		}
 	default:
 		file, err := os.OpenFile(name, os.O_WRONLY, 0)
 		if err != nil {

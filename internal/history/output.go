@@ -9,9 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/shoal-ci/shoal/internal/fleet"
+	"github.com/shoal-ci/shoal/internal/outfile"
 	"github.com/shoal-ci/shoal/internal/simulate/trace"
 )
 
@@ -136,7 +135,10 @@ func (r *run) replace(write func(io.Writer) error) error {
 	if err := r.effect.at("make the output"); err != nil {
 		return err
 	}
-	file, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o644) //nolint:gosec // a trace tells nothing that others may not know
+	if err := os.Remove(part); err != nil && !errors.Is(err, os.ErrNotExist) { // what a kill left
+		return local("remove "+part, err)
+	}
+	file, err := outfile.Create(part, r.Output)
 	if err != nil {
 		return local("make "+part, err)
 	}
