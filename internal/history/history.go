@@ -142,16 +142,27 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 		return Summary{}, err
 	}
 	defer r.journal.close()
-	if err := r.list(ctx); err != nil {
+	if err := r.read(ctx); err != nil {
+		if r.state.pages == 0 { // there is nothing to go on with
+			err = errors.Join(err, r.journal.remove())
+		}
 		return Summary{}, err
+	}
+	return r.finish()
+}
+
+// read reads all that is not in the journal yet.
+func (r *run) read(ctx context.Context) error {
+	if err := r.list(ctx); err != nil {
+		return err
 	}
 	for r.state.at < len(r.state.projects) {
 		if err := r.page(ctx); err != nil {
-			return Summary{}, err
+			return err
 		}
 		r.tell(0)
 	}
-	return r.finish()
+	return nil
 }
 
 func (r *run) open() error {

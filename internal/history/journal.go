@@ -149,7 +149,7 @@ func (s *state) fits(op string, got fleet.HistoryPage) error {
 	return nil
 }
 
-// openJournal begins a journal, or goes on with one of the same query.
+// openJournal begins a journal, or goes on with one of the same query that has a page.
 func openJournal(output string, fresh head, restart bool, e effect) (*journal, *state, error) {
 	if output == "" {
 		return unseenJournal(fresh, e)
@@ -159,7 +159,7 @@ func openJournal(output string, fresh head, restart bool, e effect) (*journal, *
 		return nil, nil, err
 	}
 	s, err := j.replay(restart)
-	if err == nil && s.head.Salt == nil {
+	if err == nil && s.pages == 0 { // nothing is lost, and what was asked for may have been the mistake
 		s, err = j.begin(fresh)
 	}
 	if err == nil && !reflect.DeepEqual(s.head.Query, canonical(fresh.Query)) {

@@ -46,6 +46,34 @@ func TestJournalIsGoneOnWithByTheSameAlone(t *testing.T) {
 	}
 }
 
+// TestNothingToGoOnWith: where no page was read, and be it that the process was killed,
+// the next export may ask for something else, and counts its time from now.
+func TestNothingToGoOnWith(t *testing.T) {
+	p := newPast(16, 300)
+	for name, effects := range map[string]int{"refused": 0, "killed before the list": 5, "killed after it": 9} {
+		l := newLab(t, p, nil)
+		o := l.options(filepath.Join(t.TempDir(), "out.csv"))
+		wrong := o
+		wrong.From, wrong.To, wrong.Since = from.AddDate(0, 0, -3), to.AddDate(0, 0, -3), "31d"
+		if effects == 0 {
+			wrong.Groups = []string{"no/such/group"}
+		} else {
+			wrong.effect = (&killer{left: effects, output: o.Output, dice: rand.New(rand.NewPCG(1, 2))}).at
+		}
+		if _, err := Run(context.Background(), wrong); err == nil {
+			t.Fatalf("%s: it was not", name)
+		}
+		if _, err := os.Stat(o.Output + journalEnd); (err == nil) != (effects > 0) {
+			t.Errorf("%s: the journal: %v", name, err)
+		}
+		text, sum := export(t, o)
+		p.check(t, text, sum)
+		if sum.Resumed {
+			t.Errorf("%s: it went on with what was not asked for", name)
+		}
+	}
+}
+
 // TestTheTimeIsThatOfTheBeginning: what "28d" meant when the export began counts when it
 // goes on.
 func TestTheTimeIsThatOfTheBeginning(t *testing.T) {
