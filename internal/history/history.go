@@ -17,9 +17,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/simulate/trace"
@@ -61,6 +65,31 @@ type Options struct {
 	Tell     func(Progress) // called after each page; nil: nobody asks
 
 	effect effect
+	sync   syncing
+}
+
+// syncing has what was written to a file or a folder be on the disk; nil asks the system.
+// Tests look at what it was asked for.
+type syncing func(*os.File) error
+
+func (s syncing) of(file *os.File) error {
+	if s == nil {
+		return file.Sync()
+	}
+	return s(file)
+}
+
+// folder has a name in it that was made or taken away survive a power cut.
+func (s syncing) folder(of string) error {
+	dir, err := os.Open(filepath.Dir(of))
+	if err != nil {
+		return local("open the folder of "+of, err)
+	}
+	defer dir.Close()
+	if err := s.of(dir); err != nil && !errors.Is(err, unix.EINVAL) { // some file systems cannot
+		return local("sync the folder of "+of, err)
+	}
+	return nil
 }
 
 // effect is asked before and after whatever changes the disk; an error there is the
@@ -170,7 +199,7 @@ func (r *run) open() error {
 	if err != nil {
 		return err
 	}
-	r.journal, r.state, err = openJournal(r.Output, fresh, r.Restart, r.effect)
+	r.journal, r.state, err = openJournal(r.Options, fresh)
 	if err != nil {
 		return err
 	}

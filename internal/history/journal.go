@@ -10,7 +10,6 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
-	"path/filepath"
 	"reflect"
 	"strconv"
 	"time"
@@ -31,6 +30,7 @@ type journal struct {
 	path   string // empty: nobody can go on with it
 	size   int64  // of the frames that are whole
 	effect effect
+	sync   syncing
 }
 
 const (
@@ -150,15 +150,15 @@ func (s *state) fits(op string, got fleet.HistoryPage) error {
 }
 
 // openJournal begins a journal, or goes on with one of the same query that has a page.
-func openJournal(output string, fresh head, restart bool, e effect) (*journal, *state, error) {
-	if output == "" {
-		return unseenJournal(fresh, e)
+func openJournal(o Options, fresh head) (*journal, *state, error) {
+	if o.Output == "" {
+		return unseenJournal(o, fresh)
 	}
-	j := &journal{path: output + journalEnd, effect: e}
+	j := &journal{path: o.Output + journalEnd, effect: o.effect, sync: o.sync}
 	if err := j.lock(); err != nil {
 		return nil, nil, err
 	}
-	s, err := j.replay(restart)
+	s, err := j.replay(o.Restart)
 	if err == nil && s.pages == 0 { // nothing is lost, and what was asked for may have been the mistake
 		s, err = j.begin(fresh)
 	}
@@ -183,13 +183,13 @@ func canonical(q Query) (out Query) {
 }
 
 // unseenJournal has no name: an export to a pipe cannot be gone on with.
-func unseenJournal(fresh head, e effect) (*journal, *state, error) {
+func unseenJournal(o Options, fresh head) (*journal, *state, error) {
 	file, err := os.CreateTemp("", "shoal-trace-")
 	if err != nil {
 		return nil, nil, local("make a temporary file", err)
 	}
 	os.Remove(file.Name())
-	j := &journal{file: file, effect: e}
+	j := &journal{file: file, effect: o.effect, sync: o.sync}
 	s, err := j.begin(fresh)
 	if err != nil {
 		j.close()
@@ -296,7 +296,7 @@ func (j *journal) begin(h head) (*state, error) {
 		return nil, err
 	}
 	if j.path != "" {
-		if err := syncFolder(j.path); err != nil {
+		if err := j.sync.folder(j.path); err != nil {
 			return nil, err
 		}
 	}
@@ -339,7 +339,7 @@ func (j *journal) write(data []byte) error {
 	if err := j.effect.at("sync the journal"); err != nil {
 		return err
 	}
-	if err := j.file.Sync(); err != nil {
+	if err := j.sync.of(j.file); err != nil {
 		return local("write "+j.path, err)
 	}
 	j.size += int64(len(data))
@@ -378,7 +378,7 @@ func (j *journal) remove() error {
 	if err := os.Remove(j.path); err != nil {
 		return local("remove "+j.path, err)
 	}
-	return syncFolder(j.path)
+	return j.sync.folder(j.path)
 }
 
 // close lets go of the file; it may be called again.
@@ -386,19 +386,6 @@ func (j *journal) close() {
 	if j.file != nil {
 		j.file.Close()
 	}
-}
-
-// syncFolder has a name that was made or taken away survive a power cut.
-func syncFolder(of string) error {
-	dir, err := os.Open(filepath.Dir(of))
-	if err != nil {
-		return local("open the folder of "+of, err)
-	}
-	defer dir.Close()
-	if err := dir.Sync(); err != nil && !errors.Is(err, unix.EINVAL) { // some file systems cannot
-		return local("sync the folder of "+of, err)
-	}
-	return nil
 }
 
 func local(op string, err error) error {

@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -43,6 +44,53 @@ func TestJournalIsGoneOnWithByTheSameAlone(t *testing.T) {
 	sum, err := Run(context.Background(), other)
 	if err != nil || sum.Resumed {
 		t.Errorf("begun anew: %+v, %v", sum, err)
+	}
+}
+
+// TestOnTheDisk: whenever GitLab is asked for a page all of the journal was synced, the
+// trace is before the journal goes, and so are the names of both.
+func TestOnTheDisk(t *testing.T) {
+	p := newPast(17, 900)
+	output := filepath.Join(t.TempDir(), "out.csv")
+	synced := map[string]string{} // by the file's name, as it was then
+	seen := func(name string) string {
+		if list, err := os.ReadDir(name); err == nil {
+			return fmt.Sprint(list)
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Error(err)
+		}
+		return string(text)
+	}
+	pages := 0
+	l := newLab(t, p, func(q emulator.Request) emulator.Fault {
+		if journal := output + journalEnd; strings.HasSuffix(q.HTTP.URL.Path, "/jobs") {
+			pages++
+			if now := seen(journal); now != synced[journal] || now == "" {
+				t.Errorf("page %d is asked for with %d bytes in the journal, %d of them on the disk", pages, len(now), len(synced[journal]))
+			}
+			if folder := filepath.Dir(output); seen(folder) != synced[folder] {
+				t.Errorf("page %d is asked for, and the journal's name is not on the disk", pages)
+			}
+		}
+		return emulator.Fault{}
+	})
+	o := l.options(output)
+	o.sync = func(file *os.File) error {
+		synced[file.Name()] = seen(file.Name())
+		return file.Sync()
+	}
+	o.effect = func(what string) error {
+		if folder := filepath.Dir(output); what == "remove the journal" && (seen(output) != synced[output+partEnd] || seen(folder) != synced[folder]) {
+			t.Error("the journal goes, and the trace is not on the disk")
+		}
+		return nil
+	}
+	text, sum := export(t, o)
+	p.check(t, text, sum)
+	if folder := filepath.Dir(output); pages < 9 || seen(folder) != synced[folder] {
+		t.Errorf("%d pages; in the folder %s, on the disk %s", pages, seen(folder), synced[folder])
 	}
 }
 
@@ -207,7 +255,7 @@ func FuzzReplay(f *testing.F) {
 			t.Fatal(err)
 		}
 		fresh := head{Query: Query{Since: "x"}, Salt: make([]byte, saltBytes)}
-		j, s, err := openJournal(output, fresh, false, nil)
+		j, s, err := openJournal(Options{Output: output}, fresh)
 		if err != nil {
 			return
 		}

@@ -155,7 +155,7 @@ func (r *run) replace(write func(io.Writer) error) error {
 	if err := os.Rename(part, r.Output); err != nil {
 		return local("name "+r.Output, err)
 	}
-	return syncFolder(r.Output)
+	return r.sync.folder(r.Output)
 }
 
 func (r *run) writeOut(file *os.File, write func(io.Writer) error) error {
@@ -165,7 +165,7 @@ func (r *run) writeOut(file *os.File, write func(io.Writer) error) error {
 	if err := r.effect.at("sync the output"); err != nil {
 		return err
 	}
-	if err := file.Sync(); err != nil {
+	if err := r.sync.of(file); err != nil {
 		return local("write "+file.Name(), err)
 	}
 	return nil
