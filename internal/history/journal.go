@@ -120,7 +120,10 @@ func (s *state) takePage(p *page) {
 	s.total += len(p.Jobs)
 	s.odd += p.Odd
 	s.pages++
-	s.cursor, s.last, s.created = p.Next, p.Last, p.At
+	s.cursor = p.Next
+	if p.Last > 0 { // else it had none that could be read
+		s.last, s.created = p.Last, p.At
+	}
 	if p.Refused {
 		s.refused++
 	}
@@ -143,7 +146,7 @@ func (s *state) fits(op string, got fleet.HistoryPage) error {
 		}
 		last = j.ID
 	}
-	if got.Next != "" && (len(got.Jobs) == 0 || got.Next == s.cursor) {
+	if got.Next != "" && (len(got.Jobs)+got.Odd == 0 || got.Next == s.cursor) {
 		return strange("the pages lead nowhere")
 	}
 	return nil

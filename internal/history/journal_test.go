@@ -94,6 +94,40 @@ func TestOnTheDisk(t *testing.T) {
 	}
 }
 
+// TestAPageOfOddJobs: one without a job that can be read leads on all the same, and what
+// came before it is not forgotten.
+func TestAPageOfOddJobs(t *testing.T) {
+	s := &state{head: head{Salt: make([]byte, saltBytes)}, projects: []int64{1}, jobs: []int{0}, cursor: "a"}
+	for _, x := range []struct {
+		got  fleet.HistoryPage
+		fits bool
+	}{
+		{fleet.HistoryPage{Next: "b", Jobs: []fleet.PastJob{{ID: 50}}}, true},
+		{fleet.HistoryPage{Next: "c", Odd: 100}, true},
+		{fleet.HistoryPage{Next: "d", Jobs: []fleet.PastJob{{ID: 60}}}, false},
+		{fleet.HistoryPage{Next: "d"}, false},
+		{fleet.HistoryPage{Next: "d", Jobs: []fleet.PastJob{{ID: 40}}}, true},
+	} {
+		err := s.fits("list", x.got)
+		if (err == nil) != x.fits {
+			t.Errorf("%+v: %v", x.got, err)
+		}
+		if err != nil {
+			continue
+		}
+		p := page{Project: 1, Next: x.got.Next, Odd: x.got.Odd}
+		for _, j := range x.got.Jobs {
+			p.Last = j.ID
+		}
+		if err := s.take(frame{Page: &p}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.odd != 100 {
+		t.Errorf("%d odd jobs", s.odd)
+	}
+}
+
 // TestNothingToGoOnWith: where no page was read, and be it that the process was killed,
 // the next export may ask for something else, and counts its time from now.
 func TestNothingToGoOnWith(t *testing.T) {
