@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -203,6 +204,7 @@ func (c *call) readTrace(name string) (trace.Trace, error) {
 		defer file.Close()
 		from = file
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(traceGC))
 	t, err := trace.Read(from)
 	if err != nil {
 		return trace.Trace{}, usage(`"shoal simulate --help" tells what a trace is`, "%s: %w", name, err)

@@ -80,3 +80,23 @@ func TestNothingLost(t *testing.T) {
 		}
 	}
 }
+
+// TestTooManyJobs: the first one too many is refused, and the others took no more memory
+// than they need.
+func TestTooManyJobs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads five million lines")
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	rest := &endless{text: "0,1,p\n"}
+	_, err := trace.Read(io.MultiReader(strings.NewReader("created_at,duration,pipeline\n"), rest))
+	runtime.ReadMemStats(&after)
+	want := fmt.Sprintf("line %d: more than %d jobs", trace.MaxJobs+2, trace.MaxJobs)
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %q", err, want)
+	}
+	if used := after.TotalAlloc - before.TotalAlloc; rest.read > int64(6*trace.MaxJobs)+2*trace.MaxLine || used > 128*trace.MaxJobs {
+		t.Errorf("read %d bytes and allocated %d to refuse it", rest.read, used)
+	}
+}

@@ -48,7 +48,7 @@ type reader struct {
 	form      form
 	origin    time.Time // RFC 3339: of the first job; Created counts from it
 	from, to  moment    // the earliest and the latest job
-	jobs      []Job
+	jobs      rows
 	pipelines numbers
 	runners   numbers
 	names     numbers
@@ -103,7 +103,7 @@ func (r *reader) read() error {
 	if !errors.Is(err, io.EOF) {
 		return inWords(err)
 	}
-	if len(r.jobs) == 0 {
+	if r.jobs.count == 0 {
 		return errors.New("line 2: no job")
 	}
 	return nil
@@ -146,7 +146,7 @@ func (r *reader) header(record []string) error {
 
 // job takes one line in.
 func (r *reader) job(record []string) error {
-	if len(r.jobs) >= MaxJobs {
+	if r.jobs.count >= MaxJobs {
 		return fmt.Errorf("line %d: more than %d jobs", r.line, MaxJobs)
 	}
 	var j Job
@@ -155,7 +155,7 @@ func (r *reader) job(record []string) error {
 			return err
 		}
 	}
-	r.jobs = append(r.jobs, j)
+	r.jobs.add(j)
 	return nil
 }
 
@@ -308,11 +308,9 @@ func (r *reader) trace() Trace {
 	start := Monday
 	if r.form == inRFC3339 {
 		start = r.origin.Add(r.from.at).UTC()
-		for i := range r.jobs {
-			r.jobs[i].Created -= r.from.at
-		}
 	}
-	t := New(start, r.jobs)
-	t.Real = r.waits == len(r.jobs)
+	real := r.waits == r.jobs.count
+	t := New(start, r.jobs.take(r.from.at))
+	t.Real = real
 	return t
 }
