@@ -163,6 +163,7 @@ func (t *tunedText) advice() *page.Recommendation {
 	}
 	a.Figures = []page.Figure{
 		{Label: waitName(o.Goal.Figure), Text: waitText(o.Goal.Of(best.Wait)), About: "in force " + waitText(o.Goal.Of(o.InForce.Wait))},
+		{Label: "in the worse half of the trace", Text: waitText(best.Sure), About: "in force " + waitText(o.InForce.Sure)},
 		{Label: "a month", Text: t.cost(best.HoursAMonth), About: "in force " + t.cost(o.InForce.HoursAMonth)},
 	}
 	if o.Verdict != tune.Keep {
