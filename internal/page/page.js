@@ -309,10 +309,21 @@
     },
   };
   const DAY = 86400;
+  const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, DAY, 2 * DAY, 4 * DAY, 7 * DAY, 14 * DAY, 28 * DAY, 91 * DAY, 182 * DAY, 364 * DAY];
+  const ROOM = D.clock ? 96 : 76, LITTLE_ROOM = 44; // pixels for a label, and for one without its weekday
+  // stepOf is how far labels are from each other: with room, but where that leaves fewer than
+  // three of them, as on a phone, as far as leaves three.
+  const stepOf = (low, high, width) => {
+    const room = (by) => (by / (high - low)) * width;
+    const labels = (by) => Math.floor(high / by) - Math.ceil(low / by) + 1;
+    const usual = STEPS.find((by) => room(by) >= ROOM) || STEPS[STEPS.length - 1];
+    if (labels(usual) >= 3) return usual;
+    return STEPS.filter((by) => room(by) >= LITTLE_ROOM && labels(by) >= 3).pop() || usual;
+  };
   const timeAxis = () => axis({
-    incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, DAY, 2 * DAY, 7 * DAY, 14 * DAY, 28 * DAY, 91 * DAY, 182 * DAY, 364 * DAY],
-    space: D.clock ? 96 : 76, size: 34,
-    values: (u, splits, at, space, by) => splits.map((x) => (x % DAY === 0 ? dayOf(x) : clockOf(x, by < 60))),
+    incrs: (u, at, low, high, width) => [stepOf(low, high, width)],
+    space: 1, size: 34,
+    values: (u, splits, at, room, by) => splits.map((x) => (x % DAY !== 0 ? clockOf(x, by < 60) : D.clock && room < ROOM ? dayOf(x).slice(4) : dayOf(x))),
   });
   const timeChart = (id, kind) => {
     const box = byId(id);

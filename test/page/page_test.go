@@ -234,6 +234,39 @@ func TestTouch(t *testing.T) {
 	}
 }
 
+// TestTimeIsLabelled: on every screen at least three labels tell the time, whatever is
+// shown, and none runs into another.
+func TestTimeIsLabelled(t *testing.T) {
+	everywhere(t, func(t *testing.T, p *tab, _ screen) {
+		for n := range 12 { // further and further into it
+			labels := ask[[]struct {
+				Text     string
+				From, To float64
+			}](t, p, `() => new Promise((done) => {
+				const canvas = document.querySelector("#c-queue canvas"), proto = CanvasRenderingContext2D.prototype, real = proto.fillText;
+				const said = [];
+				proto.fillText = function (text, x, ...more) {
+					const wide = this.measureText(text).width;
+					if (this.canvas === canvas && /[a-z:]/.test(text)) said.push({ Text: text, From: x - wide / 2, To: x + wide / 2 });
+					return real.call(this, text, x, ...more);
+				};
+				document.querySelector("#theme").click();
+				requestAnimationFrame(() => requestAnimationFrame(() => { proto.fillText = real; done(said); }));
+			})`)
+			if len(labels) < 3 {
+				t.Errorf("zoomed in %d times: %v", n, labels)
+			}
+			for k := range labels[1:] {
+				if labels[k].To+2 > labels[k+1].From {
+					t.Errorf("zoomed in %d times: %q runs into %q", n, labels[k].Text, labels[k+1].Text)
+				}
+			}
+			ask[bool](t, p, `() => { document.querySelector("[data-do=in]").click(); return true; }`)
+			settle(t, p)
+		}
+	})
+}
+
 // TestOddTraces: a page of next to nothing, and one of as many policies as there may be.
 func TestOddTraces(t *testing.T) {
 	chromium(t)
