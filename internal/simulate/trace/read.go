@@ -95,9 +95,14 @@ func (r *reader) read() error {
 	for err == nil {
 		r.text.next()
 		var record []string
-		if record, err = r.in.Read(); err == nil {
+		record, err = r.in.Read()
+		switch {
+		case err == nil:
 			r.line, _ = r.in.FieldPos(0)
 			err = r.job(record)
+		case errors.Is(err, csv.ErrFieldCount):
+			line, _ := r.in.FieldPos(0)
+			err = fmt.Errorf("line %d: %d columns; the first line names %d", line, len(record), r.in.FieldsPerRecord)
 		}
 	}
 	if !errors.Is(err, io.EOF) {

@@ -85,7 +85,7 @@ func TestReadRefuses(t *testing.T) {
 		head + "0,1,a,x\n":               `line 2: stage is "x"; allowed: a whole number`,
 		head + "0,1,a,-1\n":              `line 2: stage is "-1"`,
 		head + "0,1,,3\n":                `line 2: stage is "3"; allowed: 0 or nothing`,
-		head + "0,1,a\n":                 `line 2: wrong number of fields`,
+		head + "0,1,a\n":                 `line 2: 3 columns; the first line names 4`,
 		"created_at,duration,waited\n0,1,0\n0,1,-2\n":                      `line 3: waited is "-2"; allowed: seconds from 0 to 2592000, or nothing`,
 		"created_at,duration,name\n0,1," + strings.Repeat("x", 300) + "\n": `line 2: name is`,
 		head + "0,1,\"a,0\n":                                              `line 2: extraneous or missing " in quoted-field`,
