@@ -137,6 +137,22 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	}
 }
 
+// TestPowerCutAtTheFirstWrite: a journal of which nothing had come to the disk but its
+// length is begun anew.
+func TestPowerCutAtTheFirstWrite(t *testing.T) {
+	p := newPast(5, 600)
+	for at := range len(magic) + 1 {
+		l := newLab(t, p, nil)
+		o := l.options(filepath.Join(t.TempDir(), "out.csv"))
+		if err := os.WriteFile(o.Output+journalEnd, append([]byte(magic[:at]), make([]byte, 200)...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		text, sum := export(t, o)
+		p.check(t, text, sum)
+		l.cloud.Close()
+	}
+}
+
 // TestTellsNothing: no name, number or address that GitLab knows is in the trace, and
 // none in the journal but ids.
 func TestTellsNothing(t *testing.T) {

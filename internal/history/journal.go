@@ -12,6 +12,7 @@ import (
 	"os"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -255,7 +256,8 @@ func (j *journal) replay(restart bool) (*state, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, local("read "+j.path, err)
 	}
-	if string(begin) != magic[:len(begin)] {
+	begin = bytes.TrimRight(begin, "\x00") // a power cut leaves these for what was not on the disk
+	if !strings.HasPrefix(magic, string(begin)) {
 		return nil, foreign()
 	}
 	if len(begin) < len(magic) || restart {
