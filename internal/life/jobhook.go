@@ -46,6 +46,7 @@ type JobHook struct {
 	lookAt time.Time // zero: nothing waits
 	calm   time.Time // after a failure: no look before
 	aws    backoff
+	illAt  time.Time // the last failure of a look or a raise
 	idleAt time.Time // the last look, if it showed an instance without a job
 	atMax  bool      // said
 
@@ -66,6 +67,9 @@ const (
 	// hookNear is how close two looks lie that tell what was so between them: in an
 	// outage they do not.
 	hookNear = hookAgain + hookAgain/2
+	// hookWell is how long the group's requests have to go well until one that fails is
+	// worth a line again: where every third one is throttled, each would have its own.
+	hookWell = 5 * time.Minute
 	// hookRefused is how long something is left alone that was refused for good:
 	// somebody must mend it first.
 	hookRefused = 2 * time.Minute
@@ -395,7 +399,9 @@ func (s *JobHook) nobodyAside() {
 // decided says when to look again: soon while something waits.
 func (s *JobHook) decided() {
 	s.aws.tries, s.calm = 0, time.Time{}
-	s.unsaid()
+	if s.now.Sub(s.illAt) > hookWell {
+		s.unsaid()
+	}
 	s.goTo(hookRest)
 	if s.window { // a job has begun to wait since the look
 		return
@@ -468,6 +474,7 @@ func (s *JobHook) failed(f *fleet.Failure) {
 // lookFailed looks again before anything is set: the group may have changed, or
 // have been raised by the request whose answer was lost.
 func (s *JobHook) lookFailed(f *fleet.Failure) {
+	s.illAt = s.now
 	switch {
 	case f.Kind == fleet.OutOfBounds && s.phase == hookRaise:
 		s.fails(Warn, "the group's bounds have changed, looking again", f)

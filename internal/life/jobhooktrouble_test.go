@@ -30,3 +30,23 @@ func TestGitLabIsBack(t *testing.T) {
 		t.Error("it waits for the end of an hour that began while nothing was believed in")
 	}
 }
+
+// TestTroubleThatComesAndGoes: where one request in two fails for as long as an hour,
+// that is said once and not a hundred times; and again after a time in which none did.
+func TestTroubleThatComesAndGoes(t *testing.T) {
+	s := newHookSite(t, life.JobHookSettings{})
+	throttled := &fleet.Failure{Kind: fleet.Throttled, Op: "describe group", Message: "rate exceeded"}
+	s.job(1, fleet.JobPending)
+	for end := s.now.Add(time.Hour); s.now.Before(end); s.pass(time.Minute) {
+		s.faults = []*fleet.Failure{throttled, nil, throttled}
+	}
+	if n := s.says("warn trying again"); n != 1 {
+		t.Errorf("said %d times in an hour", n)
+	}
+	s.pass(10 * time.Minute)
+	s.faults = []*fleet.Failure{throttled}
+	s.pass(time.Minute)
+	if n := s.says("warn trying again"); n != 2 {
+		t.Errorf("after ten minutes without it, it is said %d times in all", n)
+	}
+}
