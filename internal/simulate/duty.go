@@ -161,6 +161,9 @@ func owesLeaving(l *loop, i *instance, v view) bool {
 	if i.units[unitInit].main != nil && i.hurtSince(l.at-2*lookPeriod, GitLabAway, GitLabSlow) > 0 {
 		return false
 	}
+	if i.jobAt > 0 && l.at-i.jobAt < lookPeriod {
+		return false // it had one since the last look
+	}
 	if l.schedule.Webhook && l.lasts(GitLabAway) {
 		return false // raised for jobs that wait, which nobody is handed: it is there for them
 	}

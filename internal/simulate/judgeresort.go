@@ -93,15 +93,15 @@ var anewKinds = []Kind{Reboot, SoftReboot, PowerOff, UnitRestart, KillBefore, Ki
 func (l *loop) lookAtBroken(troubled bool) {
 	broken := 0
 	for _, i := range l.instances {
-		if i.dead || !i.up {
+		if i.dead {
 			continue
 		}
 		for u := range i.units {
 			if i.units[u].broken == nil {
 				continue
 			}
-			broken++
-			if unitID(u) != unitInit || !i.flags.Registered || !i.inService || l.at-i.refusedAt < time.Hour { // an init that nobody needs is no excuse
+			broken++ // also of one that is off for a moment: its neighbour counts anew
+			if i.up && (unitID(u) != unitInit || !i.flags.Registered || !i.inService || l.at-i.refusedAt < time.Hour) { // an init that nobody needs is no excuse
 				i.hurt(l.at, local, UnitBroken) // for as long as it is
 			}
 		}
