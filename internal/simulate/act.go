@@ -148,6 +148,9 @@ func (l *loop) doAutoScaling(p *process, a life.Action) (any, error) {
 		}
 		return nil, &world.APIError{Code: "NotFound", Message: "instance id not found: it is in no Auto Scaling group"}
 	case life.DescribeGroup:
+		if p.in.isHook() {
+			l.webhook.keepsQuiet("looks at the group")
+		}
 		v, f := l.listing(p, nil)
 		if f != nil {
 			return nil, f
@@ -255,7 +258,7 @@ func (l *loop) listing(p *process, aimed *Fault) (any, *fleet.Failure) {
 	by := aimed
 	var lasts *window
 	for _, w := range l.windows {
-		if w.Kind == AWSStale && (by == nil || w.Amount > by.Amount) {
+		if w.Kind == AWSStale && w.reaches(p.in) && (by == nil || w.Amount > by.Amount) {
 			by, lasts = w.Fault, w
 		}
 	}

@@ -57,6 +57,8 @@ func (l *loop) doFiles(p *process, a life.Action) (any, *fleet.Failure) {
 		return r, nil
 	case life.CountSections:
 		return l.sections, nil
+	case life.LoadBacklog, life.SaveBacklog, life.ListJobs:
+		return l.webhook.doHook(p, a), nil
 	}
 	l.writeFile(p, a)
 	i.changedFlags()

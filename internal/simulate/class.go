@@ -25,11 +25,11 @@ const remote = aws
 
 func classOf(a life.Action) class {
 	switch a.(type) {
-	case life.ReadFlags, life.ScrapeMetrics, life.ReadWhoami, life.ReadSeen, life.ReadBefore, life.ReadRegistration, life.CountSections:
+	case life.ReadFlags, life.ScrapeMetrics, life.ReadWhoami, life.ReadSeen, life.ReadBefore, life.ReadRegistration, life.CountSections, life.LoadBacklog, life.ListJobs:
 		return local
 	case life.ReadTarget, life.ReadSpot, life.ReadRebalance, life.ReadMaintenance, life.ReadIdentity:
 		return metadata
-	case life.WriteNotice, life.SetFlag, life.WriteWhoami, life.WriteSeen, life.WriteBefore, life.WriteRegistration, life.RemoveRegistration, life.WriteRunnerConfig, life.HoldRunner, life.ResumeRunner:
+	case life.WriteNotice, life.SetFlag, life.WriteWhoami, life.WriteSeen, life.WriteBefore, life.WriteRegistration, life.RemoveRegistration, life.WriteRunnerConfig, life.HoldRunner, life.ResumeRunner, life.SaveBacklog:
 		return writes
 	case life.StartUnit, life.StopUnit, life.ReadUnit, life.SignalUnit, life.KillJobs, life.ReadShutdown:
 		return units
@@ -129,6 +129,12 @@ func nameOf(a life.Action) string {
 		return "ReadRunner"
 	case life.DeleteRunnerByID:
 		return "DeleteRunnerByID"
+	case life.ListJobs:
+		return "ListJobs"
+	case life.LoadBacklog:
+		return "LoadBacklog"
+	case life.SaveBacklog:
+		return "SaveBacklog"
 	}
 	return nameOfLocal(a)
 }

@@ -25,6 +25,9 @@ type window struct {
 	until time.Duration
 }
 
+// reaches tells whether a fault that lasts can hit what a machine does.
+func (w *window) reaches(i *instance) bool { return w.in == nil || w.in == i }
+
 // aimed counts an action and finds the fault that hits it.
 func (l *loop) aimed(p *process, a life.Action, c class) *armed {
 	list := p.in.armed
@@ -49,20 +52,22 @@ func (l *loop) aimed(p *process, a life.Action, c class) *armed {
 	return f
 }
 
-// canHit tells whether a kind of fault makes sense for an action.
+// canHit tells whether a kind of fault makes sense for an action. What hits a list of
+// jobs comes with the list.
 func (k Kind) canHit(a life.Action, c class) bool {
+	_, lists := a.(life.ListJobs)
 	switch k {
 	case Throttled:
-		return c == aws || c == gitlab || c == secret
+		return c == aws || c == gitlab || c == secret || lists
 	case Unavailable, Hang:
-		return c >= metadata
+		return c >= metadata || lists
 	case AnswerLost:
 		return (c >= remote || c == units) && changes(a)
 	case Slow:
-		return c >= units
+		return c >= units || lists
 	case StaleListing:
 		_, ok := a.(life.DescribeGroup)
-		return ok
+		return ok || lists
 	case Unauthorized, Garbage:
 		return c == metadata
 	case WriteFails:
@@ -105,6 +110,9 @@ func (l *loop) hitBy(f *Fault, p *process, what string) {
 // delay is what faults add to the time that an action takes.
 func (l *loop) delay(p *process, c class) time.Duration {
 	var d time.Duration
+	if _, lists := p.action.(life.ListJobs); lists {
+		return 0
+	}
 	if h := p.hit; h != nil {
 		switch h.Kind {
 		case Slow:
@@ -122,7 +130,7 @@ func (l *loop) delay(p *process, c class) time.Duration {
 func (l *loop) slowness(p *process, c class) time.Duration {
 	var d time.Duration
 	for _, w := range l.windows {
-		if w.Kind == AWSSlow && c == aws || w.Kind == GitLabSlow && c == gitlab {
+		if w.reaches(p.in) && (w.Kind == AWSSlow && c == aws || w.Kind == GitLabSlow && c == gitlab) {
 			d += w.Amount
 			p.hitByWindow(w)
 			p.in.hurt(l.at, c, w.Kind)
@@ -143,6 +151,9 @@ func patience(c class) time.Duration {
 // or one was aimed at it.
 func (l *loop) carryOut(p *process) (any, *fleet.Failure) {
 	a := p.action
+	if _, lists := a.(life.ListJobs); lists {
+		return l.do(p, a)
+	}
 	c := classOf(a)
 	for _, w := range l.windows {
 		if f := l.outage(w, p, c); f != nil {
@@ -179,7 +190,7 @@ func (l *loop) outage(w *window, p *process, c class) *fleet.Failure {
 
 // strikes tells whether a fault that lasts hits an action, and counts it.
 func (l *loop) strikes(w *window, p *process, c class) bool {
-	if w.in != nil && w.in != p.in {
+	if !w.reaches(p.in) {
 		return false
 	}
 	kind := w.Kind
@@ -238,12 +249,15 @@ func noAnswer(a life.Action) *fleet.Failure {
 	return &fleet.Failure{Op: nameOf(a), Message: "no answer in time"}
 }
 
-// lasts tells whether a fault of this kind lasts now.
+// lasts tells whether a fault of this kind lasts now, for others than the webhook alone.
 func (l *loop) lasts(k Kind) bool {
 	for _, w := range l.windows {
-		if w.Kind == k {
+		if w.Kind == k && !w.ofHook() {
 			return true
 		}
 	}
 	return false
 }
+
+// ofHook tells whether a fault that lasts hits the webhook alone.
+func (w *window) ofHook() bool { return w.Verb == verbHook }

@@ -43,7 +43,9 @@ func (l *loop) troubled() bool {
 	for _, w := range l.windows {
 		switch w.Kind {
 		case AWSThrottles, AWSAway, GitLabAway, MetadataSick:
-			return true
+			if !w.ofHook() {
+				return true
+			}
 		}
 	}
 	return false

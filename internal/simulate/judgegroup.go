@@ -73,6 +73,10 @@ func (p *process) counts() (busy, idle, pending int) {
 
 func (l *loop) raises(p *process, a life.SetDesired) error {
 	g, i := p.listed, p.in
+	if i.isHook() {
+		l.webhook.judgeRaise(p, a)
+		return l.world.SetDesired(l.now, a.Group, a.Desired)
+	}
 	if p.listedAt <= p.setAt || l.at-p.listedAt > actionTimeout+5*time.Second {
 		l.breaks("target", "i%02d sets desired to %d without having looked at the group", i.number, a.Desired)
 	}

@@ -22,6 +22,14 @@ const (
 	UnitBusy     Kind = "unit busy"     // systemd does not answer
 )
 
+// Faults at an event: they hit GitLab's event that the schedule names by how many were
+// sent before it.
+const (
+	EventLost  Kind = "event lost"
+	EventTwice Kind = "event twice"
+	EventLate  Kind = "event late"
+)
+
 // Faults that last.
 const (
 	AWSThrottles   Kind = "aws throttles"
@@ -35,6 +43,9 @@ const (
 	DiskFull       Kind = "disk full"
 	TokenRevoked   Kind = "token revoked" // the shared one; in mode create the one that makes runners
 	TokenRotated   Kind = "token rotated" // in GitLab at once, in the secret store later
+	EventsLost     Kind = "events lost"   // a share of GitLab's events
+	EventsTwice    Kind = "events twice"
+	EventsLate     Kind = "events late"
 )
 
 // What happens to an instance.
@@ -76,8 +87,15 @@ func Kinds() []Kind {
 		AWSThrottles, AWSAway, AWSSlow, AWSStale, HeartbeatsLost, GitLabAway, GitLabSlow, MetadataSick, DiskFull, TokenRevoked, TokenRotated,
 		Spot, SpotLate, SpotAgain, Rebalance, Maintenance, Crash, Reboot, SoftReboot, PowerOff, RunnerKill, RunnerMute, RunnerDeaf, ClockJump, UnitRestart, UnitBroken,
 		DesiredZero, Refresh, Suspend, DeleteRunners, Standby, Detach, ScaleInByHand, BoundsChange, AZRebalance,
+		EventLost, EventTwice, EventLate, EventsLost, EventsTwice, EventsLate,
 	}
 }
+
+// atEvent tells whether a fault of this kind hits one event.
+func (k Kind) atEvent() bool { return k == EventLost || k == EventTwice || k == EventLate }
+
+// ofEvents tells whether a fault of this kind hits events for as long as it lasts.
+func (k Kind) ofEvents() bool { return k == EventsLost || k == EventsTwice || k == EventsLate }
 
 // atAction tells whether a fault of this kind hits one action.
 func (k Kind) atAction() bool {

@@ -12,6 +12,14 @@ import (
 
 // plan arms a fault, or has it begin at its time.
 func (l *loop) plan(f *Fault) {
+	if f.Kind.atEvent() {
+		l.armed[atEvents] = append(l.armed[atEvents], &armed{Fault: f})
+		return
+	}
+	if f.Kind.atAction() && f.Verb == verbHook {
+		l.armed[hookHost] = append(l.armed[hookHost], &armed{Fault: f})
+		return
+	}
 	if f.Kind.atAction() {
 		l.armed[f.Instance] = append(l.armed[f.Instance], &armed{Fault: f})
 		return
@@ -25,8 +33,12 @@ func (l *loop) plan(f *Fault) {
 
 // strike is the beginning of a fault at a time.
 func (l *loop) strike(f *Fault) {
-	if f.Verb == verbReap {
+	switch f.Verb {
+	case verbReap:
 		l.strikeReaper(f)
+		return
+	case verbHook:
+		l.strikeHook(f)
 		return
 	}
 	var i *instance
@@ -66,6 +78,9 @@ func (l *loop) open(f *Fault, i *instance) {
 	l.after(max(0, w.until-l.at), func() {
 		l.line(l.at, "fault ends: %s %s", f.Kind, who)
 		l.windows = slices.DeleteFunc(l.windows, func(o *window) bool { return o == w })
+		if w.ofHook() {
+			return
+		}
 		l.calmAt = l.at
 		if l.reaper != nil && f.Kind.ofFleet() { // from then on it can have all again
 			l.reaper.host.hurt(l.at, local, f.Kind)

@@ -69,6 +69,8 @@ func (l *loop) begin(u *unit, verb string) *process {
 		p.step = inPlace(life.NewScaleUp(p.in.l.scaleUpSettings(seed)))
 	case u.id == unitReap:
 		p.step = inPlace(life.NewReap(l.reapSettings(seed)))
+	case u.id == unitHook:
+		p.step = l.webhook.begins(seed)
 	default:
 		p.step = inPlace(life.NewUnregister(l.unregisterSettings(seed, false)))
 	}
@@ -140,6 +142,9 @@ func (l *loop) feed(p *process, e life.Event) {
 	case life.Sleep:
 		if !a.Until.After(p.clock()) { // no pause at all: without this the run would never end
 			l.spun(p, a)
+		}
+		if p.in.isHook() && l.webhook.waits(p) {
+			return
 		}
 		p.asleep = true
 		l.turnOf(p, a.Until.Sub(epoch)-p.offset, turnWake)

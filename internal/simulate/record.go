@@ -254,4 +254,7 @@ func (l *loop) capacity(e world.CapacityChanged) {
 	if e.To < g.Min || e.To > g.Max {
 		l.breaks("bounds", "desired %d by %s is outside of %d..%d", e.To, e.By, g.Min, g.Max)
 	}
+	if l.webhook != nil && e.To < e.From {
+		l.webhook.loweredAt = l.at
+	}
 }

@@ -16,8 +16,9 @@ type Schedule struct {
 }
 
 // Fault is one fault. One at an action is named by instance, verb and the n-th
-// action of that verb on that instance, counted over restarts; one of another
-// kind by the time at which it begins.
+// action of that verb on that instance, counted over restarts; one at an event by how
+// many events GitLab's job hook has sent; one of another kind by the time at which it
+// begins. What befalls the reaper's or the webhook's host has their verb.
 type Fault struct {
 	Kind Kind `json:"kind"`
 	// Instance is, at an action, the instance's number in the order of launches,
@@ -26,7 +27,7 @@ type Fault struct {
 	Instance int           `json:"instance,omitempty"`
 	Verb     string        `json:"verb,omitempty"`
 	N        int           `json:"n,omitempty"`
-	Only     string        `json:"only,omitempty"`  // the action's name: N counts those alone
+	Only     string        `json:"only,omitempty"`  // the action's name, or what an event tells: N counts those alone
 	At       time.Duration `json:"at,omitempty"`    // since the run began, or
 	Since    Moment        `json:"since,omitempty"` // since the instance of this number, as at an action, came to this
 	For      time.Duration `json:"for,omitempty"`
@@ -36,8 +37,11 @@ type Fault struct {
 
 // String is the fault in one line.
 func (f Fault) String() string {
-	if f.Verb == verbReap {
+	switch f.Verb {
+	case verbReap:
 		return f.ofReaper()
+	case verbHook:
+		return f.ofHook()
 	}
 	if f.Kind.atAction() {
 		return fmt.Sprintf("%s at action %d%s of %s on instance %d", f.Kind, f.N, orEmpty(" ", f.Only), f.Verb, f.Instance)
@@ -70,10 +74,22 @@ func orEmpty(before, s string) string {
 	return before + s
 }
 
-// Draw makes the schedule of a seed.
-func Draw(seed uint64) Schedule {
-	s := Schedule{Seed: seed}
-	fleet := fleetOf(seed)
+// DrawAny makes the schedule of a seed: beside every fourth fleet the webhook runs.
+func DrawAny(seed uint64) Schedule {
+	if seed%4 == 3 {
+		return DrawHooked(seed)
+	}
+	return Draw(seed)
+}
+
+// Draw makes the schedule of a seed for a fleet without a webhook.
+func Draw(seed uint64) Schedule { return drawFor(Schedule{Seed: seed}) }
+
+// DrawHooked makes the schedule of a seed for a fleet with one.
+func DrawHooked(seed uint64) Schedule { return drawFor(Schedule{Seed: seed, Webhook: true}) }
+
+func drawFor(s Schedule) Schedule {
+	seed, fleet := s.Seed, setupOf(s)
 	d := &dice{state: mix(seed ^ 0xfa017)}
 	for range d.from(20, 60) {
 		s.Faults = append(s.Faults, atAction(d))
@@ -82,6 +98,9 @@ func Draw(seed uint64) Schedule {
 		s.Faults = append(s.Faults, atTime(d, fleet.quietAt))
 	}
 	s.Faults = append(s.Faults, drawReapFaults(seed, fleet)...)
+	if s.Webhook {
+		s.Faults = append(s.Faults, drawHookFaults(seed, fleet)...)
+	}
 	for range d.from(6, 14) {
 		s.Faults = append(s.Faults, atMoment(d))
 	}

@@ -26,6 +26,7 @@ type setup struct {
 	world    world.Options
 
 	reap   reapSetup
+	hook   *hookSetup // nil: no webhook runs beside it
 	spares life.SpareSettings
 
 	// What Live sets in place of what is drawn.
@@ -97,6 +98,19 @@ func (s *setup) drawSpares(seed uint64) {
 		s.spares.Slots = append(s.spares.Slots, scaling.Spares{Periods: []scaling.Period{hours}, Slots: s.slots * d.from(0, 2)})
 	}
 	s.spares.Hold = pick(d, 0, 10*time.Minute, 20*time.Minute)
+}
+
+// jobs is how many somebody submits, or may: a stage whose turn does not come has none.
+func (s *setup) jobs() int {
+	n := len(s.work)
+	if s.hook != nil {
+		for _, p := range s.hook.pipelines {
+			for _, stage := range p.stages {
+				n += len(stage)
+			}
+		}
+	}
+	return n
 }
 
 // sparesAt is how many idle instances are to stand ready.

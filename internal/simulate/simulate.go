@@ -97,7 +97,7 @@ type loop struct {
 
 // newLoop makes the world of a schedule.
 func newLoop(s Schedule, o Options, h Host, length time.Duration) *loop {
-	return newLoopOf(fleetOf(s.Seed), s, o, h, length)
+	return newLoopOf(setupOf(s), s, o, h, length)
 }
 
 // newLoopOf makes the world of a schedule for another fleet than its seed's.
@@ -123,7 +123,7 @@ func newLoopOf(fleet setup, s Schedule, o Options, h Host, length time.Duration)
 	l.world = world.New(opt, epoch)
 	l.world.SetStaleness(0)
 	l.makeTokens()
-	l.line(0, "seed %d: mode %s, %d..%d instances, %d slots, %d sections, hooks %s and %s, %d jobs", s.Seed, l.mode, l.low, l.high, l.slots, l.sections, l.launchHook, l.endHook, len(l.setup.work))
+	l.line(0, "seed %d: mode %s, %d..%d instances, %d slots, %d sections, hooks %s and %s, %d jobs", s.Seed, l.mode, l.low, l.high, l.slots, l.sections, l.launchHook, l.endHook, l.setup.jobs())
 	must(l.world.CreateGroup(epoch, world.GroupSpec{
 		Name: groupName, Min: l.low, Max: l.high, Desired: l.desired, NoTagsInMetadata: l.noTags, Hooks: l.hooks(),
 	}))
@@ -131,7 +131,7 @@ func newLoopOf(fleet setup, s Schedule, o Options, h Host, length time.Duration)
 	for i := range s.Faults {
 		l.plan(&s.Faults[i])
 	}
-	if !s.Webhook {
+	if l.hook == nil {
 		l.lookForDemand()
 	}
 	if l.traced == nil { // the judge
@@ -285,12 +285,13 @@ func (l *loop) submitNext(i int) {
 	})
 }
 
-func (l *loop) submit(w work) {
+func (l *loop) submit(w work) int64 {
 	id := l.world.SubmitJob(l.now, world.JobSpec{Name: "job"})
 	for int64(len(l.work)) <= id {
 		l.work, l.jobs = append(l.work, work{}), append(l.jobs, nil)
 	}
 	l.work[id] = w
+	return id
 }
 
 // lookForDemand is what stands beside every fleet that may be empty: a job that

@@ -212,6 +212,11 @@ func worthALine(a life.Action) bool {
 // sameLines is how often one process may say the same within an hour.
 const sameLines = 30
 
+// sameLinesOfHook is the same for the webhook's, which raises for a whole group: where
+// nobody takes the jobs it may do so every few minutes for each of the instances that
+// leave.
+const sameLinesOfHook = 90
+
 // hears takes a line of a machine in.
 func (i *instance) hears(p *process, s life.Say) {
 	loud := s.Level == life.Warn || s.Level == life.Error
@@ -237,7 +242,11 @@ func (i *instance) hears(p *process, s life.Say) {
 	if hour != p.linesHour || p.lines == nil {
 		p.lines, p.linesHour = map[string]int{}, hour
 	}
-	if p.lines[s.Decision.Action]++; p.lines[s.Decision.Action] == sameLines {
-		i.l.breaks("noise", "i%02d %s says %d times within an hour: %s", i.number, p.verb, sameLines, s.Decision.Action)
+	most := sameLines
+	if i.isHook() {
+		most = sameLinesOfHook
+	}
+	if p.lines[s.Decision.Action]++; p.lines[s.Decision.Action] == most {
+		i.l.breaks("noise", "i%02d %s says %d times within an hour: %s", i.number, p.verb, most, s.Decision.Action)
 	}
 }

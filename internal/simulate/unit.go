@@ -19,25 +19,27 @@ const (
 	unitCount // of an instance
 
 	unitReap  = unitCount // on a host of its own
-	unitKinds = unitReap + 1
+	unitHook  = unitReap + 1
+	unitKinds = unitHook + 1
 )
 
-var unitNames = [unitKinds]string{life.UnitInit, life.UnitLifecycleCheck, life.UnitMonitor, life.UnitScaleUp, life.UnitUnregister, "shoal-reap.service"}
+var unitNames = [unitKinds]string{life.UnitInit, life.UnitLifecycleCheck, life.UnitMonitor, life.UnitScaleUp, life.UnitUnregister, "shoal-reap.service", "shoal-webhook.service"}
 
 // verbs are the machines' names by their units; shutdown is that of the command
 // that two units run when they stop.
-var verbs = [unitKinds]string{"init", "lifecycle-check", "monitor", "scale-up", "unregister", verbReap}
+var verbs = [unitKinds]string{"init", "lifecycle-check", "monitor", "scale-up", "unregister", verbReap, verbHook}
 
 const (
 	verbShutdown = "shutdown"
 	verbReap     = "reap"
+	verbHook     = "webhook"
 )
 
 // restartPause is RestartSec=.
-var restartPause = [unitKinds]time.Duration{10 * time.Second, 3 * time.Second, 5 * time.Second, 5 * time.Second, 5 * time.Second, 30 * time.Second}
+var restartPause = [unitKinds]time.Duration{10 * time.Second, 3 * time.Second, 5 * time.Second, 5 * time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Second}
 
 // stopPatience is TimeoutStopSec=, after which systemd kills.
-var stopPatience = [unitKinds]time.Duration{90 * time.Second, 29 * time.Minute, 90 * time.Second, 90 * time.Second, 29 * time.Minute, 90 * time.Second}
+var stopPatience = [unitKinds]time.Duration{90 * time.Second, 29 * time.Minute, 90 * time.Second, 90 * time.Second, 29 * time.Minute, 90 * time.Second, 90 * time.Second}
 
 type unitState int
 

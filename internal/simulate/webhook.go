@@ -6,75 +6,62 @@ import (
 
 	"github.com/shoal-ci/shoal/internal/fleet"
 	"github.com/shoal-ci/shoal/internal/life"
-	"github.com/shoal-ci/shoal/internal/scaling"
-	"github.com/shoal-ci/shoal/internal/world"
 )
 
-// webhook is the job hook's machine beside a fleet, in place of the look for demand. It
-// is hurt by draws of its own: its requests fail before or after their effect, are slow
-// or see what is old, it is killed, and GitLab's events are lost, late or come twice.
+// webhook is what stands beside some fleets in place of the look for demand: the job
+// hook's machine by its unit, on a host of its own, and GitLab's pipelines, whose events
+// it is told. The host is the instance number -1, which no group has.
 type webhook struct {
+	hookWork
 	l     *loop
 	set   life.JobHookSettings
-	plan  webhookPlan
-	m     *life.JobHook // nil: it does not run
-	gen   uint64        // of its turns: those of an earlier one are void
-	draws uint64
-	out   []life.Action
-	sleep bool
-	inbox []life.Event
+	host  *instance
+	unit  unit
 	kept  *life.Backlog
+	inbox []life.Event // of the process that runs
+	runs  int          // processes that there have been
+	draws uint64
 
-	listed fleet.Group // as it was read last
-	jobs   []hookJob   // that it could hear of
-	at     map[int64]int
-	short  time.Duration // since when desired is too low for what waits; 0: it is not
-	awayAt time.Duration // GitLab's list failed last
-	raised int
-	kills  int
-	lost   int // events
+	hookRecord
 }
-
-// hookJob is a job as GitLab has it.
-type hookJob struct {
-	queued, ended time.Duration // ended is 0 while it waits or runs
-	running       bool
-}
-
-// webhookPlan is what is drawn for it: probabilities.
-type webhookPlan struct{ loss, twice, kill, fail, deaf float64 }
 
 const (
-	hookLate = 8 * time.Second // an event, at the most
-	// hookBelieves is for how long a job may be believed in that has ended: until the
-	// event, or where events are lost until the second list.
-	hookBelieves      = time.Minute
-	hookBelievesLosts = 15 * time.Minute
-	// hookWithin is the promise: a reconciliation, and what failed before it once more.
-	hookWithin = 8 * time.Minute
-	hookStarts = 5 * time.Second // it is started again after a kill
+	// hookHost is the number of the webhook's host.
+	hookHost = -1
+	// atEvents is where faults at GitLab's events are kept among those at actions.
+	atEvents = -2
 )
+
+const (
+	// eventLate is how long an event is on its way where nothing is wrong: two that
+	// follow each other closely may change places.
+	eventLate = 2 * time.Second
+	// listLate is how long GitLab takes to list a project's jobs, at the most.
+	listLate = 20 * time.Second
+	// listPatience is demand's, for all pages of a list.
+	listPatience = time.Minute
+	// hookStale is how old GitLab's lists may be, which are read from a replica.
+	hookStale = 9 * time.Second
+)
+
+// isHook tells the webhook's host from an instance.
+func (i *instance) isHook() bool { return i.number == hookHost }
 
 // startWebhook has it run beside a fleet that is to have one.
 func (l *loop) startWebhook() {
-	if !l.schedule.Webhook {
+	if l.hook == nil {
 		return
 	}
-	d := &dice{state: mix(l.seed ^ 0xb00c)}
-	p := webhookPlan{
-		loss: pick(d, 0, 0, 0.1, 0.3), twice: pick(d, 0, 0.3), kill: pick(d, 0, 0, 0.001, 0.01), fail: pick(d, 0, 0.05, 0.2), deaf: pick(d, 0, 0.2),
-	}
-	set := life.JobHookSettings{Group: groupName, Slots: l.slots, Reconcile: true, Seed: d.next()}
-	if d.chance(0.5) {
-		set.Forecast = scaling.UsualForecast()
-	}
-	if d.chance(0.5) {
-		l.grace = 20 * time.Minute
-	}
-	l.webhook = &webhook{l: l, set: set, plan: p, draws: d.next(), at: map[int64]int{}}
-	l.line(l.at, "webhook: loses %g, doubles %g of the events; is killed at %g, fails at %g of the actions, at %g of the lists; instances leave growth to it for %s", p.loss, p.twice, p.kill, p.fail, p.deaf, l.grace)
-	l.webhook.start()
-	l.webhook.look()
+	host := &instance{l: l, number: hookHost, id: "webhook", up: true, armed: l.armed[hookHost]}
+	x := &webhook{l: l, host: host, draws: of(l.seed, 12, 0, 0)}
+	x.set = life.JobHookSettings{Group: groupName, Slots: l.slots, Reconcile: true, Forecast: l.hook.forecast}
+	x.unit = unit{in: host, id: unitHook}
+	x.at, x.events, x.safe, x.projects = map[int64]int{}, l.armed[atEvents], map[int64]bool{}, map[int64]projectTold{}
+	l.webhook = x
+	l.line(l.at, "i-1 is the webhook's host: %d pipelines, ahead of the queue up to %g, instances leave growth to it for %s", len(l.hook.pipelines), x.set.Forecast.Most, l.grace)
+	x.unit.start()
+	x.nextPipeline(0)
+	x.look()
 }
 
 func (x *webhook) draw() uint64 {
@@ -82,275 +69,241 @@ func (x *webhook) draw() uint64 {
 	return mix(x.l.seed + x.draws*odd)
 }
 
-// hurts draws a fault; there is none in the quiet at the end.
-func (x *webhook) hurts(p float64) bool { return share(x.draw()) < p && x.l.at < x.l.quietAt }
-
-// later does f unless it was killed meanwhile.
-func (x *webhook) later(d time.Duration, f func()) {
-	gen := x.gen
-	x.l.after(d, func() {
-		if x.gen == gen {
-			f()
-		}
-	})
+// begins makes the machine of a new process.
+func (x *webhook) begins(seed uint64) *life.JobHook {
+	x.inbox = nil
+	x.runs++
+	set := x.set
+	set.Seed = seed
+	return life.NewJobHook(set)
 }
 
-func (x *webhook) start() {
-	x.m, x.sleep, x.inbox = life.NewJobHook(x.set), false, nil
-	x.feed(started)
-}
-
-func (x *webhook) killed() {
-	x.gen++
-	x.kills++
-	x.m = nil
-	x.l.line(x.l.at, "webhook: is killed")
-	x.later(hookStarts, x.start)
-}
-
-// feed has the machine take a step, and plans what it wants.
-func (x *webhook) feed(e life.Event) {
-	x.gen++
-	x.sleep = false
-	x.l.steps++
-	x.out = x.m.Take(e, x.l.now, x.out[:0])
-	last := len(x.out) - 1
-	for _, a := range x.out[:last] {
-		if say, ok := a.(life.Say); ok {
-			x.l.line(x.l.at, "webhook: %s: %s", say.Level, say.Decision)
-		}
+// running is the process that runs; nil: none does.
+func (x *webhook) running() *process {
+	if p := x.unit.main; p != nil && !p.exited {
+		return p
 	}
-	if s, ok := x.out[last].(life.Sleep); ok {
-		x.rest(s)
-		return
-	}
-	x.ask(x.out[last])
+	return nil
 }
 
-// rest takes in what has come meanwhile, or waits.
-func (x *webhook) rest(s life.Sleep) {
-	if len(x.inbox) > 0 {
-		e := x.inbox[0]
-		x.inbox = x.inbox[1:]
-		x.feed(e)
-		return
-	}
-	x.sleep = true
-	x.later(max(time.Millisecond, s.Until.Sub(x.l.now)), func() { x.feed(woke) })
-}
-
-// tell brings an event, which a process that does not run cannot take in.
+// tell brings an event. A process that is busy takes it in later; where none runs it is
+// lost, for GitLab does not send it again.
 func (x *webhook) tell(e life.Event) {
-	switch {
-	case x.m == nil:
-	case x.sleep:
-		x.feed(e)
-	default:
-		x.inbox = append(x.inbox, e)
+	p := x.running()
+	if p == nil {
+		return
 	}
+	x.hears(e)
+	if p.asleep {
+		x.l.feed(p, e)
+		return
+	}
+	x.inbox = append(x.inbox, e)
 }
 
-// ask carries an action out, in time and under faults.
-func (x *webhook) ask(a life.Action) {
-	takes := within(x.draw(), 20*time.Millisecond, 400*time.Millisecond)
-	if x.hurts(x.plan.fail / 4) {
-		takes = within(x.draw(), time.Second, actionTimeout-time.Second)
+// waits is a process at rest: what has come meanwhile is told before it sleeps.
+func (x *webhook) waits(p *process) bool {
+	if len(x.inbox) == 0 {
+		return false
 	}
-	x.later(takes, func() {
-		if x.hurts(x.plan.kill) {
-			x.killed()
-			return
-		}
-		r := life.Result{Action: a}
-		fails := x.fails(a)
-		if !fails || x.hurts(0.5) { // else it takes place, and the answer is lost
-			r.Value, r.Failure = x.do(a)
-		}
-		if fails {
-			r.Value, r.Failure = nil, &fleet.Failure{Op: nameOf(a), Message: "no answer in time"}
-		}
-		if x.hurts(x.plan.kill) {
-			x.killed()
-			return
-		}
-		x.feed(r)
-	})
+	e := x.inbox[0]
+	x.inbox = x.inbox[1:]
+	x.l.feed(p, e)
+	return true
 }
 
-// fails tells whether a request comes to nothing, or its answer does.
-func (x *webhook) fails(a life.Action) bool {
-	switch a.(type) {
-	case life.DescribeGroup, life.SetDesired:
-		return x.hurts(x.plan.fail) || x.l.lasts(AWSAway) || x.l.lasts(AWSThrottles)
-	case life.SaveBacklog:
-		return x.hurts(x.plan.fail)
-	}
-	return false
-}
-
-func (x *webhook) do(a life.Action) (any, *fleet.Failure) {
+// asksList has GitLab list a project's jobs, and what hits that comes with the list: the
+// action itself only begins it.
+func (x *webhook) asksList(p *process, a life.ListJobs) {
 	l := x.l
-	switch a := a.(type) {
-	case life.LoadBacklog:
-		return x.kept, nil
-	case life.SaveBacklog:
-		x.kept = &a.Backlog
-	case life.DescribeGroup:
-		l.world.CountCall("autoscaling", "DescribeGroup")
-		x.listed = l.pictures[len(l.pictures)-1].view
-		return x.listed, nil
-	case life.SetDesired:
-		l.world.CountCall("autoscaling", "SetDesired")
-		x.judgeRaise(a.Desired)
-		err := l.world.SetDesired(l.now, a.Group, a.Desired)
-		l.line(l.at, "webhook: sets desired to %d: %v", a.Desired, err)
-		x.raised++
-		l.moved = true
-		l.pump()
-		return nil, awsFailure(nameOf(a), err)
-	case life.ListJobs:
-		x.lists(a.Project)
-	default:
-		panic("simulate: the webhook wants " + nameOf(a))
+	l.callsGitLab++
+	p.in.callsGitLab++
+	x.keepsQuiet("asks GitLab for the jobs of a project")
+	e := life.JobsListed{Project: a.Project}
+	takes, old := within(x.draw(), 50*time.Millisecond, listLate), time.Duration(0)
+	if h := p.hit; h != nil && h.Kind != KillAfter {
+		l.hitBy(h.Fault, p, "")
+		switch h.Kind {
+		case Slow:
+			takes += h.Amount
+		case StaleListing:
+			old = min(h.Amount, hookStale)
+		default:
+			e.Failure = failureOf(h.Fault, a, h.Kind)
+		}
+		if h.Kind == Hang {
+			takes = listPatience
+		}
+		x.host.hurt(l.at, gitlab, h.Kind)
 	}
-	return nil, nil
-}
-
-// lists has GitLab's list come some time after it was read.
-func (x *webhook) lists(project int64) {
-	e := life.JobsListed{Project: project}
-	if x.hurts(x.plan.deaf) || x.l.lasts(GitLabAway) {
-		x.awayAt = x.l.at
-		e.Failure = &fleet.Failure{Op: "list jobs", Message: "502"}
-	} else {
-		e.List.Whole = true
-		for id, n := range x.at {
-			if j := x.jobs[n]; j.ended == 0 {
-				e.List.Jobs = append(e.List.Jobs, j.as(id))
+	for _, w := range l.windows {
+		switch {
+		case !w.reaches(x.host):
+		case w.Kind == GitLabAway:
+			e.Failure = failureOf(w.Fault, a, w.Kind)
+			x.hurtList(w)
+		case w.Kind == GitLabSlow:
+			takes += w.Amount
+			x.hurtList(w)
+		}
+	}
+	read := within(x.draw(), 0, min(takes, listLate))
+	run := x.runs
+	l.after(read, func() {
+		if e.Failure == nil {
+			e.List = fleet.JobList{Jobs: x.list(a.Project, l.at-old), Whole: true}
+		}
+		l.after(takes-read, func() {
+			if x.runs == run {
+				x.tell(e)
 			}
-		}
-		slices.SortFunc(e.List.Jobs, func(a, b fleet.Job) int { return int(b.ID - a.ID) })
-	}
-	gen := x.kills
-	x.l.after(within(x.draw(), 50*time.Millisecond, 20*time.Second), func() {
-		if x.kills == gen {
-			x.tell(e)
-		}
+		})
 	})
 }
 
-func (j hookJob) as(id int64) fleet.Job {
-	state := fleet.JobPending
-	switch {
-	case j.ended > 0:
-		state = fleet.JobFinished
-	case j.running:
-		state = fleet.JobRunning
-	}
-	return fleet.Job{ID: id, Project: 1, Pipeline: 1, Stage: "test", Name: "job", State: state}
+// hurtList is a fault that lasts and makes a list another.
+func (x *webhook) hurtList(w *window) {
+	x.l.counts(w.Fault)
+	x.host.hurt(x.l.at, gitlab, w.Kind)
 }
 
-// gitlab tells of what became of a job. It may be that nothing runs on a fleet's side.
-func (x *webhook) gitlab(e world.Event) {
+// send is GitLab's hook. A fault may be aimed at this very event, or last.
+func (x *webhook) send(n int) {
+	l := x.l
+	e := life.JobEvent{Job: x.jobs[n].as(x.jobs[n].state)}
+	times, late := 1, within(x.draw(), 10*time.Millisecond, eventLate)
+	hit := func(f *Fault, k Kind, most time.Duration) {
+		if x.running() != nil {
+			l.counts(f)
+		}
+		switch k {
+		case EventLost, EventsLost:
+			times = 0
+		case EventTwice, EventsTwice:
+			times = 2
+		default:
+			late += most
+		}
+	}
+	if f := x.aimedAt(e.Job.State); f != nil {
+		l.hitBy(f, nil, sprintf("job %d %s", e.Job.ID, stateNames[e.Job.State]))
+		hit(f, f.Kind, f.Amount)
+	}
+	for _, w := range l.windows {
+		if w.Kind.ofEvents() && x.draw()%100 < uint64(w.Count) { //nolint:gosec // percent
+			hit(w.Fault, w.Kind, within(x.draw(), 0, w.Amount))
+		}
+	}
+	for range times {
+		l.after(late, func() { x.tell(e) })
+		late += within(x.draw(), 10*time.Millisecond, eventLate)
+	}
+}
+
+// aimedAt counts an event and finds the fault that hits it.
+func (x *webhook) aimedAt(s fleet.JobState) *Fault {
+	hit := -1
+	for n, f := range x.events {
+		if f.Only != "" && f.Only != stateNames[s] {
+			continue
+		}
+		if f.seen++; hit < 0 && f.seen >= f.N {
+			hit = n
+		}
+	}
+	if hit < 0 {
+		return nil
+	}
+	f := x.events[hit]
+	x.events = slices.Delete(x.events, hit, hit+1)
+	return f.Fault
+}
+
+// strikeHook is the beginning of a fault at a time on the webhook's host.
+func (l *loop) strikeHook(f *Fault) {
+	x := l.webhook
 	if x == nil {
 		return
 	}
-	switch e := e.(type) {
-	case world.JobQueued:
-		n, known := x.at[e.Job]
-		if !known {
-			n = len(x.jobs)
-			x.jobs = append(x.jobs, hookJob{})
-			x.at[e.Job] = n
+	switch f.Kind {
+	case ClockJump:
+		l.hitBy(f, nil, "on the webhook's host")
+		x.host.offset += f.Amount
+		x.host.unseen = append(x.host.unseen, f)
+	case UnitRestart:
+		l.hitBy(f, nil, "on the webhook's host")
+		if x.unit.state == unitRunning {
+			l.counts(f)
+			x.unit.stop()
+			x.unit.start()
 		}
-		x.jobs[n] = hookJob{queued: x.l.at}
-		x.send(e.Job)
-	case world.JobStarted:
-		x.jobs[x.at[e.Job]].running = true
-		x.send(e.Job)
-	case world.JobFinished:
-		x.jobs[x.at[e.Job]].ended = max(x.l.at, 1)
-		x.send(e.Job)
+	case UnitBroken:
+		x.down(f)
+	default:
+		l.struck[f] = true
+		l.open(f, x.host)
 	}
 }
 
-// send is GitLab's hook.
-func (x *webhook) send(id int64) {
-	e := life.JobEvent{Job: x.jobs[x.at[id]].as(id)}
-	for range 2 {
-		if x.hurts(x.plan.loss) {
-			x.lost++
-		} else {
-			x.l.after(within(x.draw(), 10*time.Millisecond, hookLate), func() { x.tell(e) })
-		}
-		if !x.hurts(x.plan.twice) {
-			return
-		}
+// down has its process killed, and not come up for a while.
+func (x *webhook) down(f *Fault) {
+	l := x.l
+	if x.unit.broken != nil {
+		return
 	}
-}
-
-// judgeRaise: never lower, never above the maximum, and never above what the jobs need
-// that it may believe in.
-func (x *webhook) judgeRaise(to int) {
-	l, g := x.l, x.listed
-	if to <= g.Desired || to > g.Max {
-		l.breaks("overshoot", "the webhook sets desired to %d: it had read %d of at most %d", to, g.Desired, g.Max)
+	l.hitBy(f, nil, "on the webhook's host")
+	x.unit.broken = f
+	if p := x.running(); p != nil {
+		l.counts(f)
+		l.kill(p)
 	}
-	believes := hookBelieves
-	if x.lost+x.kills > 0 {
-		believes = hookBelievesLosts
-	}
-	if x.awayAt > 0 && l.at-x.awayAt < time.Hour {
-		return // what has ended may be believed in for as long as GitLab is away, and a round more
-	}
-	alive := 0
-	for _, j := range x.jobs {
-		if j.ended == 0 || l.at-j.ended < believes {
-			alive++
-		}
-	}
-	if most := (alive+l.slots-1)/l.slots + int(x.set.Forecast.Most*float64(g.Max)); to > most {
-		l.breaks("overshoot", "the webhook sets desired to %d for %d jobs, %d slots on each instance", to, alive, l.slots)
-	}
-}
-
-// look looks once a minute whether desired follows what waits.
-func (x *webhook) look() {
-	x.l.after(lookPeriod, func() {
-		x.judgeStuck()
-		x.look()
+	l.after(f.For, func() {
+		l.line(l.at, "i-1 %s is mended", unitNames[unitHook])
+		x.unit.broken = nil
 	})
 }
 
-func (x *webhook) judgeStuck() {
-	l := x.l
-	g := l.pictures[len(l.pictures)-1].view
-	pending, running, members, idle := 0, 0, 0, false
-	for _, j := range x.jobs {
-		switch {
-		case j.ended > 0:
-		case j.running:
-			running++
-		default:
-			pending++
+// doHook carries out what the job hook's machine alone asks for.
+func (x *webhook) doHook(p *process, a life.Action) any {
+	switch a := a.(type) {
+	case life.LoadBacklog:
+		if x.kept != nil && x.host.offset != 0 {
+			x.host.seesTime()
 		}
+		return x.loaded(p)
+	case life.SaveBacklog:
+		x.saved(p, a.Backlog)
+	case life.ListJobs:
+		x.asksList(p, a)
+	default:
+		panic("simulate: the webhook wants " + nameOf(a))
 	}
-	for _, i := range g.Instances {
-		if i.State == fleet.InService || i.State.IsPending() {
-			members++
-		}
-		idle = idle || i.State == fleet.InService && !i.Protected // jobs may be put aside for it
+	return nil
+}
+
+// saved is what is written: the moments are the wall clock's.
+func (x *webhook) saved(p *process, b life.Backlog) {
+	b.Projects, b.Jobs = slices.Clone(b.Projects), slices.Clone(b.Jobs)
+	for n := range b.Projects {
+		b.Projects[n].At = p.toWall(b.Projects[n].At)
 	}
-	free := g.Desired*l.slots - min(running, members*l.slots)
-	if pending <= max(free, 0) || g.Desired >= g.Max || idle || l.troubled() || l.at-x.awayAt < 2*hookWithin && x.awayAt > 0 {
-		x.short = 0
-		return
+	for n := range b.Jobs {
+		b.Jobs[n].Heard = p.toWall(b.Jobs[n].Heard)
 	}
-	if x.short == 0 {
-		x.short = l.at
+	x.kept = &b
+}
+
+// loaded is what was written, by this process's clock.
+func (x *webhook) loaded(p *process) *life.Backlog {
+	if x.kept == nil {
+		return nil
 	}
-	if l.at-x.short > hookWithin {
-		l.breaks("stuck", "desired is %d of at most %d for %s, and %d jobs wait and %d run", g.Desired, g.Max, l.at-x.short, pending, running)
-		x.short = 0
+	b := life.Backlog{Projects: slices.Clone(x.kept.Projects), Jobs: slices.Clone(x.kept.Jobs)}
+	for n := range b.Projects {
+		b.Projects[n].At = p.toOwn(b.Projects[n].At)
 	}
+	for n := range b.Jobs {
+		b.Jobs[n].Heard = p.toOwn(b.Jobs[n].Heard)
+	}
+	return &b
 }

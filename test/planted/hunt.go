@@ -25,7 +25,7 @@ type found struct {
 // hunt lives seeds until a promise breaks, and shrinks what broke it.
 func hunt(from, to uint64, tries int) found {
 	for seed := from; seed <= to; seed++ {
-		s := simulate.Draw(seed)
+		s := simulate.DrawAny(seed)
 		r := simulate.Run(s, simulate.Options{})
 		if len(r.Broken) == 0 {
 			continue
@@ -80,7 +80,7 @@ func prove(p patch, o options) row {
 		if !r.Found {
 			break
 		}
-		if keeps(simulate.Draw(r.Seed)) && keeps(r.Small) {
+		if keeps(simulate.DrawAny(r.Seed)) && keeps(r.Small) {
 			r.seeds = r.Seed - o.from + 1
 			if n := len(r.Small.Faults); n > faultsMost && o.tries > 0 {
 				r.err = fmt.Errorf("%s: %d faults are left of the schedule that found it, at most %d may be (seed %d, %q: %s)", p.name, n, faultsMost, r.Seed, r.Promise, r.What)
@@ -105,7 +105,7 @@ func (r *row) replay(binary string) error {
 		return err
 	}
 	r.seeds = seed + 1
-	if !r.Found || !keeps(simulate.Draw(seed)) {
+	if !r.Found || !keeps(simulate.DrawAny(seed)) {
 		return fmt.Errorf("%s: seed %d no longer finds it: go run ./test/planted -update", r.name, seed)
 	}
 	return nil

@@ -13,7 +13,7 @@ import (
 
 // seed lives one seed, and shows what it breaks.
 func (s *summary) seed(seed uint64, twice bool) {
-	schedule := draw(seed)
+	schedule := simulate.DrawAny(seed)
 	r := simulate.Run(schedule, simulate.Options{Log: twice})
 	if twice {
 		again := simulate.Run(schedule, simulate.Options{Log: true})

@@ -37,7 +37,7 @@ func one(o options, out, notes io.Writer) int {
 func scheduleOf(o options) (simulate.Schedule, error) {
 	if o.replay == "" {
 		seed, err := strconv.ParseUint(o.seed, 10, 64)
-		return draw(seed), err
+		return simulate.DrawAny(seed), err
 	}
 	var s simulate.Schedule
 	text, err := os.ReadFile(o.replay)
@@ -48,11 +48,4 @@ func scheduleOf(o options) (simulate.Schedule, error) {
 		return s, fmt.Errorf("read schedule: %w", err)
 	}
 	return s, nil
-}
-
-// draw makes the schedule of a seed: beside every fourth fleet the webhook runs.
-func draw(seed uint64) simulate.Schedule {
-	s := simulate.Draw(seed)
-	s.Webhook = seed%4 == 3
-	return s
 }
