@@ -59,7 +59,7 @@ func (l *loop) startWebhook() {
 	x.at, x.events, x.safe, x.projects = map[int64]int{}, l.armed[atEvents], map[int64]bool{}, map[int64]projectTold{}
 	l.webhook = x
 	l.line(l.at, "i-1 is the webhook's host: %d pipelines, ahead of the queue up to %g, instances leave growth to it for %s", len(l.hook.pipelines), x.set.Forecast.Most, l.grace)
-	x.unit.start()
+	l.after(0, x.unit.start)
 	x.nextPipeline(0)
 	x.look()
 }
