@@ -67,9 +67,10 @@ const (
 	// hookNear is how close two looks lie that tell what was so between them: in an
 	// outage they do not.
 	hookNear = hookAgain + hookAgain/2
-	// hookWell is how long the group's requests have to go well until one that fails is
-	// worth a line again: where every third one is throttled, each would have its own.
-	hookWell = 5 * time.Minute
+	// hookWell is how long none of the group's requests may have failed until one that does
+	// is worth a line again: where every third one is throttled, each would have its own.
+	// It is longer than any pause between two.
+	hookWell = 2 * retryAfterMost
 	// hookRefused is how long something is left alone that was refused for good:
 	// somebody must mend it first.
 	hookRefused = 2 * time.Minute
@@ -474,6 +475,9 @@ func (s *JobHook) failed(f *fleet.Failure) {
 // lookFailed looks again before anything is set: the group may have changed, or
 // have been raised by the request whose answer was lost.
 func (s *JobHook) lookFailed(f *fleet.Failure) {
+	if s.now.Sub(s.illAt) > hookWell { // as where nothing was asked for hours
+		s.unsaid()
+	}
 	s.illAt = s.now
 	switch {
 	case f.Kind == fleet.OutOfBounds && s.phase == hookRaise:

@@ -32,7 +32,8 @@ func TestGitLabIsBack(t *testing.T) {
 }
 
 // TestTroubleThatComesAndGoes: where one request in two fails for as long as an hour,
-// that is said once and not a hundred times; and again after a time in which none did.
+// that is said once and not a hundred times; and again after a time in which none did,
+// or none was made.
 func TestTroubleThatComesAndGoes(t *testing.T) {
 	s := newHookSite(t, life.JobHookSettings{})
 	throttled := &fleet.Failure{Kind: fleet.Throttled, Op: "describe group", Message: "rate exceeded"}
@@ -43,10 +44,18 @@ func TestTroubleThatComesAndGoes(t *testing.T) {
 	if n := s.says("warn trying again"); n != 1 {
 		t.Errorf("said %d times in an hour", n)
 	}
-	s.pass(10 * time.Minute)
-	s.faults = []*fleet.Failure{throttled}
-	s.pass(time.Minute)
-	if n := s.says("warn trying again"); n != 2 {
-		t.Errorf("after ten minutes without it, it is said %d times in all", n)
+	again := func(when string, want int) {
+		t.Helper()
+		s.faults = []*fleet.Failure{throttled}
+		s.pass(time.Minute)
+		if n := s.says("warn trying again"); n != want {
+			t.Errorf("%s it is said %d times in all, want %d", when, n, want)
+		}
 	}
+	s.pass(11 * time.Minute)
+	again("after a quarter of an hour that went well", 2)
+	s.job(1, fleet.JobFinished)
+	s.pass(3 * time.Hour)
+	s.job(2, fleet.JobPending)
+	again("after three hours without a request", 3)
 }

@@ -100,7 +100,8 @@ func (l *loop) lookAtBroken(troubled bool) {
 			if i.units[u].broken == nil {
 				continue
 			}
-			broken++ // also of one that is off for a moment: its neighbour counts anew
+			// also of one that is off for a moment: its neighbour counts anew
+			broken++
 			if i.up && (unitID(u) != unitInit || !i.flags.Registered || !i.inService || l.at-i.refusedAt < time.Hour) { // an init that nobody needs is no excuse
 				i.hurt(l.at, local, UnitBroken) // for as long as it is
 			}
