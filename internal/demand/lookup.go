@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -32,6 +33,15 @@ type definition struct {
 	project int64
 	name    string
 	job     int64 // this one alone, where those of the name have several tags; else 0
+}
+
+// numbered is what GitLab puts behind the name of each job of a `parallel: 60`, such as
+// "rspec 7/60": they are one definition. What `parallel: matrix` puts there may be what
+// the tags are made of.
+var numbered = regexp.MustCompile(` [0-9]+(/[0-9]+)$`)
+
+func definitionOf(j fleet.Job) definition {
+	return definition{project: j.Project, name: numbered.ReplaceAllString(j.Name, " $1")}
 }
 
 // finding is what came of a look-up.
@@ -70,7 +80,7 @@ func newLookups(s *Service) *lookups {
 
 // ask routes an event once its tags are known.
 func (l *lookups) ask(j fleet.Job) {
-	d := definition{project: j.Project, name: j.Name}
+	d := definitionOf(j)
 	l.mu.Lock()
 	f, known := l.recall(d)
 	if f.vary {
@@ -181,7 +191,7 @@ func (l *lookups) remember(f finding) {
 func (l *lookups) correct(j fleet.Job) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := l.known[definition{project: j.Project, name: j.Name}]
+	e := l.known[definitionOf(j)]
 	if e == nil {
 		return
 	}

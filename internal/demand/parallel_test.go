@@ -1,0 +1,44 @@
+package demand
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shoal-ci/shoal/internal/emulator"
+	"github.com/shoal-ci/shoal/internal/emulator/direct"
+	"github.com/shoal-ci/shoal/internal/world"
+)
+
+// TestParallelJobsAreOneDefinition: `parallel: 60` makes sixty jobs of one that
+// .gitlab-ci.yml has, with numbers behind its name. They are looked up once, and all of
+// them are in the first raise.
+func TestParallelJobsAreOneDefinition(t *testing.T) {
+	var asked atomic.Int64
+	c := several()
+	c.fault = func(q emulator.Request) emulator.Fault {
+		if q.Operation == "GET /api/v4/projects/{project}/jobs/{job}" {
+			asked.Add(1)
+			return emulator.Fault{Latency: 300 * time.Millisecond}
+		}
+		return emulator.Fault{}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, c)
+		defer s.end()
+		s.AddJobHook(emulator.JobHook{URL: "http://hook.test/", Secret: secret, Transport: direct.To{Handler: s.handler}})
+		for i := range 60 {
+			s.SubmitJob(world.JobSpec{Name: fmt.Sprintf("rspec %d/60", i+1), Tags: []string{"arm64"}})
+		}
+		s.SubmitJob(world.JobSpec{Name: "rspec", Tags: []string{"docker"}})
+		time.Sleep(2 * time.Second)
+		if a, b := s.desired("ci"), s.desired("arm"); a != 1 || b != 30 {
+			t.Errorf("desired %d and %d", a, b)
+		}
+		if n := asked.Load(); n != 2 {
+			t.Errorf("%d look-ups", n)
+		}
+	})
+}
