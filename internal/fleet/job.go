@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -78,7 +79,10 @@ type JobGroup struct {
 // JobGroupForm is how a JobGroup is written.
 const JobGroupForm = `"ci", "ci x6", "ci: docker, linux" or "ci x6: docker, linux": the group, the slots of its instances, the tags of its runners`
 
-var jobGroup = regexp.MustCompile(`^([^:]*?)(?: x([0-9]{1,4}))?(?::(.*))?$`)
+var jobGroup = regexp.MustCompile(`^([^:]*?)(?:\s+x([0-9]+))?\s*(?::(.*))?$`)
+
+// mostSlots is far more than an instance can run; a slip of the hand is not.
+const mostSlots = 9999
 
 // ParseJobGroup reads a JobGroup. A group's name has no colon in it, by AWS' own
 // rule; without tags it takes every job.
@@ -88,12 +92,12 @@ func ParseJobGroup(s string) (JobGroup, error) {
 		return JobGroup{}, errors.New("allowed are " + JobGroupForm)
 	}
 	g := JobGroup{Name: strings.TrimSpace(m[1]), Any: !strings.Contains(s, ":")}
-	g.Slots, _ = strconv.Atoi(m[2]) // empty: 0
+	g.Slots, _ = strconv.Atoi(m[2]) // empty: 0; too long: the largest
 	switch {
 	case g.Name == "" || len(g.Name) > 255:
 		return JobGroup{}, errors.New("it begins with the name of an Auto Scaling group")
-	case m[2] != "" && g.Slots == 0:
-		return JobGroup{}, errors.New("an instance has at least one slot")
+	case m[2] != "" && (g.Slots < 1 || g.Slots > mostSlots):
+		return JobGroup{}, fmt.Errorf("an instance has from 1 to %d slots", mostSlots)
 	case g.Any:
 		return g, nil
 	}

@@ -13,13 +13,15 @@ func TestJobGroups(t *testing.T) {
 		"ci x6":                   {Name: "ci", Slots: 6, Any: true},
 		"ci: docker":              {Name: "ci", Tags: []string{"docker"}},
 		"ci x12: docker , size:l": {Name: "ci", Slots: 12, Tags: []string{"docker", "size:l"}},
+		"ci x6 : docker":          {Name: "ci", Slots: 6, Tags: []string{"docker"}},
+		"ci  x6 ":                 {Name: "ci", Slots: 6, Any: true},
 		"our ci x6 fleet: a":      {Name: "our ci x6 fleet", Tags: []string{"a"}},
 	} {
 		if got, err := fleet.ParseJobGroup(text); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: %+v, %v, want %+v", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"", ": docker", "ci:", "ci: a,", "ci: a, a", "ci x0", " x6"} {
+	for _, text := range []string{"", ": docker", "ci:", "ci: a,", "ci: a, a", "ci x0", " x6", "ci x10000", "ci x99999999999999999999: a"} {
 		if got, err := fleet.ParseJobGroup(text); err == nil {
 			t.Errorf("%q: accepted as %+v", text, got)
 		}
