@@ -65,7 +65,7 @@ var (
 	}
 	jobGroups = kind[[]string]{
 		allowed: "a list of " + fleet.JobGroupForm + "; each group once",
-		from:    asList, parse: parsePolicies, check: checkJobGroups,
+		from:    asList, parse: parseJobGroups, check: checkJobGroups,
 		value: listed,
 		zero:  func(l []string) bool { return len(l) == 0 },
 	}
@@ -263,6 +263,15 @@ func parsePolicies(s string) (any, bool) {
 		return parseList(s)
 	}
 	return []any{s}, true
+}
+
+// parseJobGroups takes a variable's text for a list of names, or for one group with its
+// tags, between which there are commas, too.
+func parseJobGroups(s string) (any, bool) {
+	if strings.Contains(s, ":") {
+		return parsePolicies(s)
+	}
+	return parseList(s)
 }
 
 func anything[T any](T) string { return "" }
