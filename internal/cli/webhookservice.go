@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/signal"
@@ -50,7 +51,10 @@ func (s *service) run(ctx context.Context) (agent.Outcome, error) {
 		return s.out, err
 	}
 	secrets := newHookSecrets(s.Webhook.Secrets, w.reap.Secrets, hook.SetSecrets, log)
-	if err := secrets.begin(ctx); err != nil {
+	switch err := secrets.begin(ctx); {
+	case ctx.Err() != nil: // a stop, which says nothing of the secrets
+		return s.stopped(ctx, log), nil
+	case err != nil:
 		return s.out, err
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.flags.listen)
@@ -58,12 +62,16 @@ func (s *service) run(ctx context.Context) (agent.Outcome, error) {
 		return s.out, listenFailed(err)
 	}
 	log.Info(fmt.Sprintf("serving GitLab's job events on %s", l.Addr()), "verb", "webhook", "why", s.serves())
-	err = s.serve(ctx, w, hook, l, secrets)
-	if err == nil {
-		s.out.Summary = "stopped"
-		log.Log(ctx, levelOf(s.out, isTerminal(s.Stderr)), s.out.Summary, "verb", "webhook", "exit", int(s.out.Code))
+	if err := s.serve(ctx, w, hook, l, secrets); err != nil {
+		return s.out, err
 	}
-	return s.out, err
+	return s.stopped(ctx, log), nil
+}
+
+func (s *service) stopped(ctx context.Context, log *slog.Logger) agent.Outcome {
+	s.out.Summary = "stopped"
+	log.Log(ctx, levelOf(s.out, isTerminal(s.Stderr)), s.out.Summary, "verb", "webhook", "exit", int(s.out.Code))
+	return s.out
 }
 
 // serves says for whom, in one line.
