@@ -2,6 +2,7 @@ package demand
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,8 +33,15 @@ type Folder struct{ Dir string }
 // each of their characters takes six in JSON.
 const maxKept = 24 << 20
 
+// longestFile bounds a file's name below the 255 bytes that a folder takes.
+const longestFile = 200
+
 func (f Folder) path(group string) string {
-	return filepath.Join(f.Dir, "jobs-"+url.PathEscape(group)+".json")
+	name := url.PathEscape(group)
+	if len(name) > longestFile { // a group's may have 255 characters, of which some take three
+		name = fmt.Sprintf("%s-%x", name[:longestFile/2], sha256.Sum256([]byte(group)))
+	}
+	return filepath.Join(f.Dir, "jobs-"+name+".json")
 }
 
 // Load implements Store.

@@ -56,3 +56,20 @@ func TestWhateverNamesJobsHave(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestGroupWithALongName is kept as any other: AWS allows 255 characters, a folder fewer
+// than those take with what stands around them.
+func TestGroupWithALongName(t *testing.T) {
+	f := Folder{Dir: t.TempDir()}
+	groups := []string{strings.Repeat("a", 254) + "a", strings.Repeat("a", 254) + "b", strings.Repeat("/", 255), "ci"}
+	for i, group := range groups {
+		if err := f.Save(t.Context(), group, life.Backlog{Jobs: []life.KeptJob{{ID: int64(i) + 1}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, group := range groups {
+		if b, err := f.Load(t.Context(), group); err != nil || b == nil || b.Jobs[0].ID != int64(i)+1 {
+			t.Errorf("%s: got %+v, %v", group, b, err)
+		}
+	}
+}
