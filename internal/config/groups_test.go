@@ -2,15 +2,15 @@ package config
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
-// TestJobGroupsFromAVariable: names are separated by commas, as in every list. Where tags
-// stand behind one the commas are theirs, and several groups stand in brackets.
+// TestJobGroupsFromAVariable: the commas behind a name are those of its tags; several
+// groups stand in brackets.
 func TestJobGroupsFromAVariable(t *testing.T) {
 	for text, want := range map[string][]string{
 		"ci":                       {"ci"},
-		"ci x6, ci-arm":            {"ci", "ci-arm"},
 		"ci: docker, linux":        {"ci"},
 		`["ci: docker", "ci-arm"]`: {"ci", "ci-arm"},
 	} {
@@ -24,6 +24,16 @@ func TestJobGroupsFromAVariable(t *testing.T) {
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestGroupBehindOneThatTakesEveryJob would never be given any: nobody means that.
+func TestGroupBehindOneThatTakesEveryJob(t *testing.T) {
+	for _, text := range []string{"ci, ci-arm", `["ci x6", "ci-arm: arm64"]`} {
+		_, err := load(t, good, "SHOAL_WEBHOOK_GROUPS="+text)
+		if err == nil || !strings.Contains(err.Error(), "at place 2: the group before it takes every job") {
+			t.Errorf("%s: got %v", text, err)
 		}
 	}
 }

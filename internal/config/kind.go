@@ -304,7 +304,7 @@ func checkSpares(list []string) string {
 }
 
 func checkJobGroups(list []string) string {
-	seen := map[string]bool{}
+	seen, every := map[string]bool{}, false
 	for i, text := range list {
 		g, err := fleet.ParseJobGroup(text)
 		if err != nil {
@@ -313,7 +313,10 @@ func checkJobGroups(list []string) string {
 		if seen[g.Name] {
 			return fmt.Sprintf("%s at place %d: the group stands there twice", describe(text), i+1)
 		}
-		seen[g.Name] = true
+		if every {
+			return fmt.Sprintf("%s at place %d: the group before it takes every job, and leaves it none: put that one last, or give it tags", describe(text), i+1)
+		}
+		seen[g.Name], every = true, g.Any
 	}
 	return ""
 }
