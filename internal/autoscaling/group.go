@@ -59,7 +59,7 @@ func (c *Client) Group(ctx context.Context, name string) (fleet.Group, error) {
 	}
 	return fleet.Group{}, &fleet.Failure{
 		Kind: fleet.NotFound, Op: r.op, Message: "there is no group of this name in this region and account",
-		Mend: "check group.name and the region",
+		Mend: "check the name where it is configured, and the region",
 	}
 }
 
