@@ -45,7 +45,11 @@ func decode(body []byte) (fleet.Job, error) {
 		return fleet.Job{}, errDeep
 	}
 	var p payload
-	if err := json.Unmarshal(body, &p); err != nil {
+	var form *json.UnmarshalTypeError
+	switch err := json.Unmarshal(body, &p); {
+	case errors.As(err, &form):
+		return fleet.Job{}, errNoJob
+	case err != nil:
 		return fleet.Job{}, errJSON
 	}
 	if p.Kind != "build" {

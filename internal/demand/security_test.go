@@ -437,3 +437,18 @@ func TestNotReadyWithoutASecret(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatIsWrongWithAnEvent is told as it is: somebody looks for it in what was sent.
+func TestWhatIsWrongWithAnEvent(t *testing.T) {
+	for body, want := range map[string]error{
+		"":                        errJSON,
+		`{"object_kind":"build"`:  errJSON,
+		`{"object_kind":"build"}`: errNoJob,
+		`{"object_kind":"build","build_id":"7","project_id":1}`: errNoJob,
+		`[]`: errNoJob,
+	} {
+		if _, err := decode([]byte(body)); !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", body, err, want)
+		}
+	}
+}
