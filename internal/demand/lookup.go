@@ -18,14 +18,15 @@ import (
 // definition, whatever the branch and the pipeline.
 type lookups struct {
 	service *Service
-	queue   chan definition
+	// urgent are those of which a job waits, or runs; the others are only announced.
+	urgent, queue chan definition
 
 	mu      sync.Mutex
 	known   map[definition]*list.Element
-	recent  *list.List                 // of *finding, the last used at the back
-	waiting map[definition][]fleet.Job // events, in order, until the answer comes
-	held    int                        // of them all
-	calm    time.Time                  // GitLab wants to be left alone until then
+	recent  *list.List               // of *finding, the last used at the back
+	waiting map[definition]*question // until the answer comes
+	held    int                      // of them all
+	calm    time.Time                // GitLab wants to be left alone until then
 }
 
 // definition is a job as .gitlab-ci.yml has it.
@@ -42,6 +43,13 @@ var numbered = regexp.MustCompile(` [0-9]+(/[0-9]+)$`)
 
 func definitionOf(j fleet.Job) definition {
 	return definition{project: j.Project, name: numbered.ReplaceAllString(j.Name, " $1")}
+}
+
+// question is a definition that is looked up, or is to be.
+type question struct {
+	jobs   []fleet.Job // events, in order
+	urgent bool        // it is in that queue, too
+	begun  bool
 }
 
 // finding is what came of a look-up.
@@ -73,8 +81,8 @@ const (
 
 func newLookups(s *Service) *lookups {
 	return &lookups{
-		service: s, queue: make(chan definition, lookupsMost),
-		known: map[definition]*list.Element{}, recent: list.New(), waiting: map[definition][]fleet.Job{},
+		service: s, urgent: make(chan definition, lookupsMost), queue: make(chan definition, lookupsMost),
+		known: map[definition]*list.Element{}, recent: list.New(), waiting: map[definition]*question{},
 	}
 }
 
@@ -116,20 +124,39 @@ func (l *lookups) recall(d definition) (finding, bool) {
 // hold keeps an event until the answer comes; false where there is no room. The
 // caller holds mu.
 func (l *lookups) hold(d definition, j fleet.Job) bool {
-	waiting, asked := l.waiting[d]
 	if l.held >= heldMost {
 		return false
 	}
-	if !asked {
-		select {
-		case l.queue <- d:
-		default:
-			return false
-		}
+	q := l.waiting[d]
+	if q == nil {
+		q = &question{}
 	}
-	l.waiting[d] = append(waiting, j)
+	if !l.enqueue(d, q, j.State > fleet.JobCreated) {
+		return false
+	}
+	q.jobs = append(q.jobs, j)
+	l.waiting[d] = q
 	l.held++
 	return true
+}
+
+// enqueue has a definition looked up in its turn, or before all that are only announced:
+// GitLab tells of a pipeline's last jobs before it tells that the first ones wait.
+func (l *lookups) enqueue(d definition, q *question, urgent bool) bool {
+	asked, to := len(q.jobs) > 0, l.queue
+	if urgent {
+		asked, to = q.urgent, l.urgent
+	}
+	if asked {
+		return true
+	}
+	select {
+	case to <- d:
+		q.urgent = urgent
+		return true
+	default:
+		return len(q.jobs) > 0
+	}
 }
 
 // found routes an event by a finding.
@@ -146,24 +173,44 @@ func (l *lookups) found(f finding, j fleet.Job) {
 
 // work looks definitions up until ctx ends.
 func (l *lookups) work(ctx context.Context) {
-	for {
+	for ctx.Err() == nil {
 		select {
+		case d := <-l.urgent:
+			l.answer(ctx, d)
+			continue
+		default:
+		}
+		select {
+		case d := <-l.urgent:
+			l.answer(ctx, d)
 		case d := <-l.queue:
 			l.answer(ctx, d)
 		case <-ctx.Done():
-			return
 		}
 	}
 }
 
+// begin returns a job to ask for; 0 where that is done, or another worker is at it.
+func (l *lookups) begin(d definition) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	q := l.waiting[d]
+	if q == nil || q.begun {
+		return 0
+	}
+	q.begun = true
+	return q.jobs[0].ID
+}
+
 // answer looks one definition up, and routes what has waited for it.
 func (l *lookups) answer(ctx context.Context, d definition) {
-	l.mu.Lock()
-	id := l.waiting[d][0].ID
-	l.mu.Unlock()
+	id := l.begin(d)
+	if id == 0 {
+		return
+	}
 	f := l.lookUp(ctx, d, id)
 	l.mu.Lock()
-	jobs := l.waiting[d]
+	jobs := l.waiting[d].jobs
 	delete(l.waiting, d)
 	l.remember(f)
 	l.mu.Unlock()
