@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -35,6 +36,7 @@ type hookSecrets struct {
 
 	known map[string]fleet.Token // what is accepted, by reference
 	told  map[string]string      // the last line about a reference: no need to repeat it
+	lacks bool                   // one that may be there could not be read, and nothing is known of it
 }
 
 func newHookSecrets(refs []string, from reap.Secrets, accept func([]fleet.Token), log *slog.Logger) *hookSecrets {
@@ -57,23 +59,34 @@ func (h *hookSecrets) begin(ctx context.Context) error {
 	}
 	h.tell(ctx, list)
 	h.take(next)
+	h.lacks = h.misses(list)
 	return nil
 }
 
 // watch renews the secrets from time to time, and when it is told to.
 func (h *hookSecrets) watch(ctx context.Context, now <-chan os.Signal) {
-	tick := time.NewTicker(secretsEvery)
-	defer tick.Stop()
+	next := time.NewTimer(h.pause())
+	defer next.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-now:
 			clear(h.told) // whoever asks wants to hear what is still wrong
-		case <-tick.C:
+		case <-next.C:
 		}
 		h.renew(ctx)
+		next.Reset(h.pause())
 	}
+}
+
+// pause is how long until the secrets are read anew: not long where hooks that show one
+// are refused meanwhile.
+func (h *hookSecrets) pause() time.Duration {
+	if h.lacks {
+		return tokenAgain
+	}
+	return secretsEvery
 }
 
 func (h *hookSecrets) renew(ctx context.Context) {
@@ -86,6 +99,7 @@ func (h *hookSecrets) renew(ctx context.Context) {
 		h.take(next)
 		h.log.Info("the secrets have changed", slog.Int("secrets", len(next)))
 	}
+	h.lacks = h.misses(list)
 	if len(h.known) == 0 {
 		h.log.Error("no secret is left: every event is refused", "error", "none of webhook.secrets has one: write one there, and reload; restart where systemd passes it in")
 	}
@@ -121,6 +135,13 @@ func (h *hookSecrets) next(list []reading) map[string]fleet.Token {
 func (h *hookSecrets) keeps(r reading) bool {
 	_, known := h.known[r.ref]
 	return known && !fleet.AsFailure("read webhook.secrets", r.err).Final()
+}
+
+// misses tells whether trying again soon may bring a secret that is not known.
+func (h *hookSecrets) misses(list []reading) bool {
+	return slices.ContainsFunc(list, func(r reading) bool {
+		return r.err != nil && !h.keeps(r) && !fleet.AsFailure("read webhook.secrets", r.err).Final()
+	})
 }
 
 func (h *hookSecrets) take(next map[string]fleet.Token) {

@@ -10,6 +10,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/shoal-ci/shoal/internal/demand"
 	"github.com/shoal-ci/shoal/internal/fleet"
@@ -144,6 +146,27 @@ func TestSecretStaysWhileItCannotBeRead(t *testing.T) {
 	d.renew(t.Context())
 	d.check(true, true)
 	d.said("WARN", "/one", "no answer in time")
+}
+
+// TestSecretThatCouldNotBeReadAtTheStart is read again soon: the hooks that show it are
+// refused, and GitLab disables them after four times.
+func TestSecretThatCouldNotBeReadAtTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t)
+		d.write(0, oldSecret)
+		d.write(1, newSecret)
+		d.from.faults[d.refs[1]] = errors.New("no answer in time")
+		d.begins()
+		d.check(true, false)
+		clear(d.from.faults)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { d.watch(ctx, nil); close(ended) }()
+		time.Sleep(time.Minute)
+		d.check(true, true)
+		stop()
+		<-ended
+	})
 }
 
 // TestNoSecretIsLeft: nothing is accepted then, and nobody has to find that out; the
