@@ -41,8 +41,9 @@ type definition struct {
 // the tags are made of.
 var numbered = regexp.MustCompile(` [0-9]+(/[0-9]+)$`)
 
+// definitionOf cuts the name as an event's is cut: GitLab's list tells it whole.
 func definitionOf(j fleet.Job) definition {
-	return definition{project: j.Project, name: numbered.ReplaceAllString(j.Name, " $1")}
+	return definition{project: j.Project, name: numbered.ReplaceAllString(name(j.Name), " $1")}
 }
 
 // question is a definition that is looked up, or is to be.
