@@ -45,8 +45,9 @@ func newAhead(set scaling.ForecastSettings) ahead {
 	return ahead{forecast: scaling.NewForecast(set), coming: map[string]time.Time{}}
 }
 
-// hear tells the forecast of a job.
-func (a *ahead) hear(j fleet.Job, now time.Time) {
+// hear tells the forecast of a job, as an event or GitLab's list has it: a list does not
+// tell since when.
+func (a *ahead) hear(j fleet.Job, listed bool, now time.Time) {
 	if a.forecast == nil {
 		return
 	}
@@ -59,6 +60,8 @@ func (a *ahead) hear(j fleet.Job, now time.Time) {
 		a.forecast.Created(job, now)
 	case j.State == fleet.JobPending:
 		a.forecast.Pending(job, now)
+	case j.State == fleet.JobRunning && listed:
+		a.forecast.Found(job, now)
 	case j.State == fleet.JobRunning:
 		a.forecast.Started(job, now)
 	case j.State == fleet.JobFinished:

@@ -191,3 +191,29 @@ func TestLaunchesAreTimed(t *testing.T) {
 	p.pass(6 * time.Minute)
 	s.wantSets(3)
 }
+
+// TestAListTeachesNoDurations: builds of an hour that ran already when GitLab's list told
+// of them, as after a restart, end half a minute later.
+func TestAListTeachesNoDurations(t *testing.T) {
+	s := newHookSite(t, life.JobHookSettings{Reconcile: true, Forecast: scaling.UsualForecast()})
+	s.group.Desired, s.group.Instances = 9, instances(9, 9)
+	var builds []fleet.Job
+	for n := range int64(12) {
+		builds = append(builds, fleet.Job{ID: 100 * (n + 1), Project: 1, Pipeline: n + 1, Stage: "build", Name: "build", State: fleet.JobRunning})
+	}
+	s.listed[1] = fleet.JobList{Whole: true, Jobs: builds}
+	s.tell(life.EventsLost{Project: 1})
+	s.pass(40 * time.Second)
+	if s.m.Running() != len(builds) {
+		t.Fatalf("%d run", s.m.Running())
+	}
+	for _, j := range builds {
+		j.State = fleet.JobFinished
+		s.tell(life.JobEvent{Job: j})
+	}
+	s.listed = nil
+	s.group.Desired, s.group.Instances = 1, instances(1, 1)
+	(staged{s, 99}).begins()
+	s.pass(2 * time.Minute)
+	s.wantSets()
+}

@@ -160,7 +160,7 @@ func (s *JobHook) heard(j fleet.Job) {
 	if wasAside && j.State == fleet.JobRunning {
 		s.nobodyAside()
 	}
-	s.ahead.hear(j, s.now)
+	s.ahead.hear(j, false, s.now)
 	if foreign {
 		return
 	}

@@ -264,7 +264,7 @@ func (s *JobHook) listed(e JobsListed) {
 	before := s.jobs.pending + s.jobs.running
 	waits, ended := s.jobs.listed(e.Project, e.List, asked, s.now)
 	for _, j := range e.List.Jobs {
-		s.ahead.hear(j, s.now)
+		s.ahead.hear(j, true, s.now)
 	}
 	s.ended(ended)
 	s.round.found += len(ended) + max(0, s.jobs.pending+s.jobs.running+len(ended)-before)
@@ -279,7 +279,7 @@ func (s *JobHook) listed(e JobsListed) {
 func (s *JobHook) ended(jobs []fleet.Job) {
 	for _, j := range jobs {
 		j.Aside = true // nobody knows how long it took
-		s.ahead.hear(j, s.now)
+		s.ahead.hear(j, true, s.now)
 	}
 }
 

@@ -37,6 +37,7 @@ type expected struct {
 	job   ForecastJob
 	state jobState
 	since time.Time
+	found bool // it ran already when it was first seen to
 	leg   *leg
 	takes *durations // nil: not known yet
 }

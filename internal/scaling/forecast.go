@@ -97,9 +97,21 @@ func (f *Forecast) Pending(j ForecastJob, now time.Time) { f.move(j, jobPending,
 // Started takes in that a job runs.
 func (f *Forecast) Started(j ForecastJob, now time.Time) { f.move(j, jobRunning, now) }
 
+// Found takes in that a job runs, where nobody was told when it began: nothing is learnt
+// from its end.
+func (f *Forecast) Found(j ForecastJob, now time.Time) {
+	if e := f.job(j); e != nil && e.state == jobRunning {
+		return
+	}
+	f.Started(j, now)
+	if e := f.job(j); e != nil {
+		e.found = true
+	}
+}
+
 // Ended takes in that a job has done its work, well or not: its kind is known better.
 func (f *Forecast) Ended(j ForecastJob, now time.Time) {
-	if e := f.job(j); e != nil && e.state == jobRunning {
+	if e := f.job(j); e != nil && e.state == jobRunning && !e.found {
 		took := now.Sub(e.since)
 		f.work(took)
 		f.learnt.add(kind{j.Project, j.Stage, ""}, took)
