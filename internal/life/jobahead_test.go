@@ -217,3 +217,24 @@ func TestAListTeachesNoDurations(t *testing.T) {
 	s.pass(2 * time.Minute)
 	s.wantSets()
 }
+
+// TestNoWordOfTheMaximum where no job waits, however often what is to come is looked at.
+func TestNoWordOfTheMaximum(t *testing.T) {
+	s := schooledSite(t, life.JobHookSettings{Forecast: scaling.UsualForecast()})
+	s.group.Max, s.group.Desired, s.group.Instances = 2, 2, instances(2, 2)
+	for id := range int64(11) {
+		s.tell(life.JobEvent{Job: fleet.Job{ID: 90000 + id, Project: 9, State: fleet.JobRunning}})
+	}
+	p := staged{s, 99}
+	p.begins()
+	p.pass(4 * time.Minute)
+	if n := s.says("is at its maximum"); n != 0 || s.m.Expected() == 0 {
+		t.Errorf("said %d times, %d slots are expected", n, s.m.Expected())
+	}
+	p.tells(0, "build", fleet.JobFinished, false)
+	p.tests(fleet.JobPending, false)
+	p.pass(time.Minute)
+	if n := s.says("is at its maximum"); n != 1 {
+		t.Errorf("said %d times", n)
+	}
+}

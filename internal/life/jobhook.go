@@ -332,7 +332,7 @@ func (s *JobHook) gotGroup(g fleet.Group) {
 		return
 	}
 	s.sayMax()
-	if !s.raise.AtMax {
+	if !s.atMax {
 		s.say(Debug, fmt.Sprintf("leave desired capacity at %d", g.Desired), s.raise.Reasons...)
 	}
 	s.decided()
@@ -429,11 +429,13 @@ func (s *JobHook) counted() (at time.Time) {
 }
 
 // sayMax says once for as long as jobs wait that the maximum forbids what they need.
+// What is only expected is nothing to raise it for yet.
 func (s *JobHook) sayMax() {
-	if s.raise.AtMax && !s.atMax {
+	atMax := s.raise.AtMax && s.jobs.pending > 0
+	if atMax && !s.atMax {
 		s.say(Warn, fmt.Sprintf("group %q is at its maximum of %d", s.set.Group, s.raise.Desired), slices.Concat(s.raise.Reasons, []fleet.Reason{"raise the group's maximum if jobs wait too long"})...)
 	}
-	s.atMax = s.raise.AtMax
+	s.atMax = atMax
 }
 
 // expire forgets what is too old, and says what had to make room. Looking through
