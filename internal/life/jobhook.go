@@ -224,7 +224,11 @@ func (s *JobHook) choose() {
 }
 
 // looks tells whether the group is to be looked at: for jobs that wait, or are to come.
+// Where instances have slots free most jobs are taken within the window.
 func (s *JobHook) looks() bool {
+	if s.jobs.pending == 0 {
+		s.nobodyWaits()
+	}
 	if s.due(s.ahead.at) {
 		s.foresee()
 	}
@@ -404,18 +408,23 @@ func (s *JobHook) decided() {
 		s.unsaid()
 	}
 	s.goTo(hookRest)
-	if s.window { // a job has begun to wait since the look
+	switch {
+	case s.window: // a job has begun to wait since the look
 		return
-	}
-	s.lookAt = time.Time{}
-	if s.jobs.pending == 0 {
-		s.atMax, s.idleAt = false, time.Time{}
+	case s.jobs.pending == 0:
+		s.nobodyWaits()
 		return
 	}
 	s.lookAt = s.now.Add(hookAgain)
 	if s.demand().Pending == 0 {
 		s.lookAt = s.counted()
 	}
+}
+
+// nobodyWaits has the group looked at no more.
+func (s *JobHook) nobodyWaits() {
+	s.window, s.lookAt = false, time.Time{}
+	s.atMax, s.idleAt = false, time.Time{}
 }
 
 // counted is when the first job counts again that was put aside.

@@ -249,6 +249,30 @@ func TestLevelNotEdge(t *testing.T) {
 	s.wantSets(1, 1)
 }
 
+// TestTakenAtOnce: a job that an instance takes within the window asks for no look at the
+// group, and the next one has a window of its own.
+func TestTakenAtOnce(t *testing.T) {
+	s := newHookSite(t, life.JobHookSettings{})
+	s.group.Desired, s.group.Instances = 1, instances(1, 1)
+	for id := range int64(100) {
+		s.job(id+1, fleet.JobPending)
+		s.pass(400 * time.Millisecond)
+		s.job(id+1, fleet.JobRunning)
+		s.pass(time.Minute)
+	}
+	if len(s.looks) != 0 {
+		t.Errorf("looked %d times", len(s.looks))
+	}
+	s.job(101, fleet.JobPending)
+	s.pass(400 * time.Millisecond)
+	s.job(101, fleet.JobRunning)
+	s.job(102, fleet.JobPending)
+	s.pass(499 * time.Millisecond)
+	s.wantSets()
+	s.pass(time.Millisecond)
+	s.wantSets(2) // of those that run as many as have a place, and this one
+}
+
 // TestNeverLower, nor above the maximum, which is said once.
 func TestNeverLower(t *testing.T) {
 	s := newHookSite(t, life.JobHookSettings{})
