@@ -108,7 +108,12 @@ func (a *ahead) sees(g fleet.Group, now time.Time) {
 	if a.forecast == nil {
 		return
 	}
-	soon := now.Sub(a.seen.at) <= hookNear
+	last := a.seen.at
+	soon := now.Sub(last) <= hookNear
+	begun := now
+	if soon { // by the raise that followed the look before, most often
+		begun = last
+	}
 	a.seen = sighting{at: now, max: g.Max, desired: g.Desired}
 	was := a.coming
 	a.coming = map[string]time.Time{}
@@ -118,12 +123,12 @@ func (a *ahead) sees(g fleet.Group, now time.Time) {
 		case i.State == fleet.InService:
 			a.seen.inService++
 			if known && soon {
-				a.forecast.Launched(now.Sub(since))
+				a.forecast.Launched(now.Sub(since) - now.Sub(last)/2)
 			}
 		case i.State.IsPending() && known:
 			a.coming[i.ID] = since
 		case i.State.IsPending():
-			a.coming[i.ID] = now
+			a.coming[i.ID] = begun
 		}
 	}
 }

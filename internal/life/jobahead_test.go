@@ -238,3 +238,27 @@ func TestNoWordOfTheMaximum(t *testing.T) {
 		t.Errorf("said %d times", n)
 	}
 }
+
+// TestALaunchIsTimedWhole: from the raise on, which is the look before the first one that
+// shows the instance, until it came into service, which was between two looks.
+func TestALaunchIsTimedWhole(t *testing.T) {
+	s := schooledSite(t, life.JobHookSettings{Forecast: scaling.UsualForecast()})
+	for id := range int64(8) {
+		s.group.Desired, s.group.Instances = 0, nil
+		s.job(90000+id, fleet.JobPending)
+		s.pass(500 * time.Millisecond) // it is raised
+		s.group.Instances = instances(1, 0)
+		s.group.Instances[0].State = fleet.Pending
+		s.pass(83*time.Second + time.Duration(id)*2500*time.Millisecond) // 92 in the mean
+		s.group.Instances[0].State = fleet.InService
+		s.pass(20 * time.Second)
+		s.job(90000+id, fleet.JobFinished)
+		s.pass(time.Minute)
+	}
+	s.group.Desired, s.group.Instances = 1, instances(1, 1)
+	(staged{s, 99}).begins()
+	s.pass(4 * time.Minute)
+	if s.says(`jobs of stage "test" begin within 1m3`) != 1 {
+		t.Errorf("said %q", s.said[max(0, len(s.said)-4):])
+	}
+}
