@@ -20,6 +20,8 @@ func (with Policy) Check(o Options) error {
 		return errors.New("machines=on is played with one number of slots")
 	case o.SpotMTBF > 0 || o.APIRate > 0:
 		return errors.New("machines=on is played without interruptions and throttling: test/soak is about those")
+	case p.hook.on:
+		return errors.New("machines=on is played without a webhook: leave hook=on out, or machines=on")
 	case p.gauge == 0:
 		return errors.New("machines=on is played with gauge=1")
 	}
