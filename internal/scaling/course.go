@@ -58,6 +58,8 @@ const (
 	// jobsKept and coursesKept bound the memory: a job takes some 200 bytes.
 	jobsKept    = 50_000
 	coursesKept = 5_000
+	// legsKept bounds the stages of a pipeline: they are looked through with each event.
+	legsKept = 500
 	// courseForgotten is after how long without an event a pipeline is given up: its end
 	// was lost, or it waits for a person.
 	courseForgotten = 24 * time.Hour
@@ -147,6 +149,9 @@ func (f *Forecast) add(j ForecastJob, now time.Time) *expected {
 	key := courseKey{j.Project, j.Pipeline}
 	if f.jobs >= jobsKept || f.of[key] == nil && len(f.courses) >= coursesKept {
 		f.forget(f.courses[0], now)
+	}
+	if c := f.of[key]; c != nil && len(c.legs) >= legsKept {
+		f.forget(c, now)
 	}
 	c := f.of[key]
 	if c == nil {

@@ -395,6 +395,15 @@ func TestForecastForgets(t *testing.T) {
 	if pipelines, jobs, kinds := f.Holds(); pipelines > 5000 || jobs > 50_000 || kinds > 4096 {
 		t.Errorf("it holds %d pipelines, %d jobs, %d kinds", pipelines, jobs, kinds)
 	}
+	for n := range int64(20_000) { // of one pipeline, beside a job that stays
+		j := scaling.ForecastJob{ID: 300_000 + n, Pipeline: 99_999, Stage: fmt.Sprint(n)}
+		if f.Created(j, t0); n > 0 {
+			f.Dropped(j, t0)
+		}
+	}
+	if n := f.HoldsStages(); n > 3*5000+500 {
+		t.Errorf("it holds %d stages", n)
+	}
 	f.Ahead(roomFor(0, 0), t0.Add(25*time.Hour))
 	if pipelines, jobs, _ := f.Holds(); pipelines != 0 || jobs != 0 || f.Watching() {
 		t.Errorf("a day later it holds %d pipelines, %d jobs", pipelines, jobs)
