@@ -218,6 +218,18 @@ func TestAListTeachesNoDurations(t *testing.T) {
 	s.wantSets()
 }
 
+// TestRaisedAheadAgain: an instance that was there for a stage leaves before it begins.
+func TestRaisedAheadAgain(t *testing.T) {
+	s := schooledSite(t, life.JobHookSettings{Forecast: scaling.UsualForecast()})
+	p := staged{s, 99}
+	p.begins()
+	p.pass(160 * time.Second)
+	s.wantSets(3)
+	s.group.Desired--
+	p.pass(25 * time.Second)
+	s.wantSets(3, 3)
+}
+
 // TestNoWordOfTheMaximum where no job waits, however often what is to come is looked at.
 func TestNoWordOfTheMaximum(t *testing.T) {
 	s := schooledSite(t, life.JobHookSettings{Forecast: scaling.UsualForecast()})
@@ -226,10 +238,14 @@ func TestNoWordOfTheMaximum(t *testing.T) {
 		s.tell(life.JobEvent{Job: fleet.Job{ID: 90000 + id, Project: 9, State: fleet.JobRunning}})
 	}
 	p := staged{s, 99}
+	looked := len(s.looks)
 	p.begins()
 	p.pass(4 * time.Minute)
 	if n := s.says("is at its maximum"); n != 0 || s.m.Expected() == 0 {
 		t.Errorf("said %d times, %d slots are expected", n, s.m.Expected())
+	}
+	if n := len(s.looks) - looked; n > 4*3 {
+		t.Errorf("%d looks in four minutes", n)
 	}
 	p.tells(0, "build", fleet.JobFinished, false)
 	p.tests(fleet.JobPending, false)

@@ -392,13 +392,15 @@ func TestReconciles(t *testing.T) {
 // TestAListIsNotBelievedTooFar: it may be older than the events, and too long.
 func TestAListIsNotBelievedTooFar(t *testing.T) {
 	s := newHookSite(t, life.JobHookSettings{Reconcile: true})
+	s.listed[1] = fleet.JobList{Whole: true}
 	s.job(3, fleet.JobRunning)
+	s.pass(10 * time.Second)
 	s.tell(life.EventsLost{})
 	s.pass(3 * time.Second)
 	s.tell(life.JobEvent{Job: fleet.Job{ID: 6, Project: 1, State: fleet.JobPending}}) // the replica does not have it
 	s.pass(8 * time.Second)
-	if s.m.Pending() != 1 {
-		t.Errorf("%d pending", s.m.Pending())
+	if s.m.Pending() != 1 || s.m.Running() != 0 {
+		t.Errorf("%d pending, %d running", s.m.Pending(), s.m.Running())
 	}
 	s.listed[1] = fleet.JobList{}
 	s.pass(15 * time.Minute)
@@ -497,6 +499,101 @@ func TestJobsThatNobodyTakes(t *testing.T) {
 	s.pass(time.Hour)
 	if s.m.Pending() != 0 || s.says("forget 1 jobs") != 1 {
 		t.Errorf("it is still believed in:\n%s", strings.Join(s.said, "\n"))
+	}
+}
+
+// TestStaysAside: that it waits is told once more, and by GitLab's list, too: a job that was
+// put aside does not count for that.
+func TestStaysAside(t *testing.T) {
+	s := newHookSite(t, life.JobHookSettings{Reconcile: true})
+	s.group.Desired, s.group.Instances = 1, instances(1, 0)
+	s.listed[2] = fleet.JobList{Whole: true, Jobs: []fleet.Job{{ID: 1, Project: 2, State: fleet.JobPending}}}
+	s.job(1, fleet.JobPending)
+	s.pass(330 * time.Second)
+	if s.says("leave 1 jobs out of the count") != 1 {
+		t.Fatalf("said %q", s.said)
+	}
+	s.group.Desired, s.group.Instances = 0, nil
+	asked := s.asked
+	s.job(1, fleet.JobPending)
+	s.tell(life.EventsLost{Project: 2})
+	s.pass(time.Minute)
+	s.wantSets()
+	if s.asked == asked || s.m.Pending() != 1 {
+		t.Errorf("asked %d times, %d pending", s.asked-asked, s.m.Pending())
+	}
+}
+
+// TestEndsStayEnded for an hour: an event that comes minutes late does not bring a job back.
+func TestEndsStayEnded(t *testing.T) {
+	s := newHookSite(t, life.JobHookSettings{})
+	s.job(1, fleet.JobRunning)
+	s.job(1, fleet.JobFinished)
+	s.pass(50 * time.Minute)
+	s.job(2, fleet.JobRunning)
+	s.job(1, fleet.JobPending)
+	if s.m.Pending() != 0 {
+		t.Errorf("%d pending", s.m.Pending())
+	}
+}
+
+// TestLongKeptIsDoubted: after half an hour without the webhook most of what was kept has
+// ended. Nothing is launched for it while GitLab is asked, but for no longer than a minute.
+func TestLongKeptIsDoubted(t *testing.T) {
+	set := life.JobHookSettings{Group: "ci", Slots: 6, Reconcile: true}
+	s := newHookSite(t, set)
+	s.job(1, fleet.JobPending)
+	s.pass(10 * time.Second)
+	s.sets, s.group.Desired, s.deaf = nil, 0, &fleet.Failure{Op: "list jobs"}
+	s.now = s.now.Add(30 * time.Minute)
+	s.start(set)
+	s.pass(50 * time.Second)
+	s.wantSets()
+	s.pass(15 * time.Second)
+	s.wantSets(1)
+}
+
+// TestKeptByAClockSetBack: what was kept seems to be from the future, and is forgotten
+// after a day all the same.
+func TestKeptByAClockSetBack(t *testing.T) {
+	s := newHookSite(t, life.JobHookSettings{})
+	future := s.now.Add(72 * time.Hour)
+	s.saved = &life.Backlog{Projects: []life.SeenProject{{ID: 1, At: future}}, Jobs: []life.KeptJob{{ID: 1, Project: 1, State: fleet.JobPending, Heard: future}}}
+	set := life.JobHookSettings{Group: "ci", Slots: 6}
+	s.start(set)
+	s.pass(time.Minute)
+	s.wantSets(1)
+	s.pass(25 * time.Hour)
+	if s.m.Pending() != 0 {
+		t.Errorf("%d pending after a day", s.m.Pending())
+	}
+}
+
+// TestLostWhileReconciling: what is lost then is found by a round of its own.
+func TestLostWhileReconciling(t *testing.T) {
+	s := newHookSite(t, life.JobHookSettings{Reconcile: true})
+	s.job(1, fleet.JobCreated)
+	for len(s.lists) == 0 {
+		s.now = later(s.now, s.sleep)
+		s.tell(life.Woke{})
+	}
+	s.tell(life.EventsLost{Project: 2})
+	s.pass(2 * time.Second)
+	s.listed[2] = fleet.JobList{Whole: true, Jobs: []fleet.Job{{ID: 4, Project: 2, State: fleet.JobPending}}}
+	s.pass(6 * time.Minute)
+	s.wantSets(1)
+}
+
+// TestARoundIsGivenUp where one list after the other fails: the next would, too.
+func TestARoundIsGivenUp(t *testing.T) {
+	s := newHookSite(t, life.JobHookSettings{Reconcile: true})
+	for p := range int64(20) {
+		s.tell(life.JobEvent{Job: fleet.Job{ID: p + 1, Project: p + 1, State: fleet.JobRunning}})
+	}
+	s.deaf = &fleet.Failure{Op: "list jobs"}
+	s.pass(330 * time.Second)
+	if s.asked != 3 {
+		t.Errorf("asked for %d lists", s.asked)
 	}
 }
 

@@ -373,6 +373,8 @@ func TestLateEventsAreNone(t *testing.T) {
 	each(f.Created, build, now)
 	each(f.Dropped, slices.Concat(build, test, deploy), now)
 	each(f.Ended, build, now)
+	each(f.Created, deploy, now)
+	each(f.Pending, build, now)
 	if f.Watching() {
 		t.Error("it waits for what was dropped")
 	}
