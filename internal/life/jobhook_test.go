@@ -652,6 +652,22 @@ func TestEveryProjectIsAsked(t *testing.T) {
 	}
 }
 
+// TestBelievedProjectsLeaveRoom: where jobs run in more projects than a round asks for, the
+// others have their turn all the same: what they have lost nobody else tells.
+func TestBelievedProjectsLeaveRoom(t *testing.T) {
+	s := newHookSite(t, life.JobHookSettings{Reconcile: true})
+	for p := range int64(150) {
+		j := fleet.Job{ID: p + 1, Project: p + 1, State: fleet.JobRunning}
+		s.tell(life.JobEvent{Job: j})
+		s.listed[p+1] = fleet.JobList{Whole: true, Jobs: []fleet.Job{j}}
+	}
+	s.group.Desired, s.group.Instances = 25, instances(25, 25)
+	s.tell(life.JobEvent{Job: fleet.Job{ID: 1000, Project: 1000, State: fleet.JobCreated}})
+	s.listed[1000] = fleet.JobList{Whole: true, Jobs: []fleet.Job{{ID: 1000, Project: 1000, State: fleet.JobPending}}}
+	s.pass(time.Hour)
+	s.wantSets(26)
+}
+
 // TestBounded: under an endless stream it keeps what it may, and says what it drops.
 func TestBounded(t *testing.T) {
 	s := newHookSite(t, life.JobHookSettings{})

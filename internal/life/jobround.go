@@ -60,8 +60,8 @@ func (p *projects) drop(id int64) {
 }
 
 // turn is whose turn it is to be asked for: those whose jobs are believed in before the
-// others, and of these who was not asked for the longest; so that neither many projects
-// nor a sick one keep any from it.
+// others, but for a few places that are the others', and of these who was not asked for
+// the longest; so that neither many projects nor a sick one keep any from it.
 func (p *projects) turn(believed map[int64]bool) []int64 {
 	all := maps.Clone(believed) // of some others have made the project go, but not its jobs
 	for id := range p.seen {
@@ -75,6 +75,10 @@ func (p *projects) turn(believed map[int64]bool) []int64 {
 		}
 		return cmp.Or(p.asked[a].Compare(p.asked[b]), p.seen[b].Compare(p.seen[a]), cmp.Compare(a, b))
 	})
+	if over := len(believed) - (roundMost - roundOthers); over > 0 { // the last of those make room
+		at := len(believed)
+		ids = slices.Concat(ids[:at-over], ids[at:min(len(ids), at+roundOthers)], ids[at-over:at])
+	}
 	return ids[:min(len(ids), roundMost)]
 }
 
@@ -152,8 +156,10 @@ const (
 	// for some lose events without end, such as a project that the token may not see.
 	roundSoon  = 5 * time.Second
 	roundLeast = 30 * time.Second
-	// roundMost bounds the projects of one round: at a request and more for each.
-	roundMost = 100
+	// roundMost bounds the projects of one round, at a request and more for each, and
+	// roundOthers of it are for projects whose jobs are not believed in.
+	roundMost   = 100
+	roundOthers = 20
 	// roundTries is after how many rounds that failed, an hour of them, GitLab is asked
 	// once in roundSlow: for as long as it takes somebody to mend its API or the token. Not
 	// where jobs are believed in: instances are launched beside what has ended long ago.
