@@ -553,6 +553,24 @@ func TestLongKeptIsDoubted(t *testing.T) {
 	s.wantSets(1)
 }
 
+// TestDownForDays: over a weekend without the webhook jobs have begun to wait. Its projects
+// are asked for at its start, but not those that nobody had heard of for long before.
+func TestDownForDays(t *testing.T) {
+	s := newHookSite(t, life.JobHookSettings{})
+	stopped := s.now.Add(-63 * time.Hour)
+	s.saved = &life.Backlog{
+		Projects: []life.SeenProject{{ID: 1, At: stopped.Add(-25 * time.Hour)}, {ID: 2, At: stopped.Add(-5 * time.Hour)}, {ID: 3, At: stopped}},
+		Jobs:     []life.KeptJob{{ID: 7, Project: 3, State: fleet.JobRunning, Heard: stopped}},
+	}
+	s.listed[2] = fleet.JobList{Whole: true, Jobs: []fleet.Job{{ID: 99, Project: 2, State: fleet.JobPending}}}
+	s.start(life.JobHookSettings{Group: "ci", Slots: 6, Reconcile: true})
+	s.pass(10 * time.Second)
+	s.wantSets(1)
+	if s.asked != 2 || s.m.Pending() != 1 || s.m.Running() != 0 {
+		t.Errorf("asked for %d projects, %d pending, %d running", s.asked, s.m.Pending(), s.m.Running())
+	}
+}
+
 // TestKeptByAClockSetBack: what was kept seems to be from the future, and is forgotten
 // after a day all the same.
 func TestKeptByAClockSetBack(t *testing.T) {
