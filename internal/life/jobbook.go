@@ -191,26 +191,26 @@ const keepMost = 5000
 
 // keep lists the jobs that wait or run, the newest where there are too many.
 func (b *jobBook) keep() []KeptJob {
-	kept := []KeptJob{}
-	for e := b.live.Back(); e != nil && len(kept) < keepMost; e = e.Prev() {
+	jobs := []KeptJob{}
+	for e := b.live.Back(); e != nil && len(jobs) < keepMost; e = e.Prev() {
 		j := e.Value.(*heardJob) //nolint:forcetypeassert,errcheck // nothing else is put in
-		kept = append(kept, KeptJob{j.ID, j.Project, j.Pipeline, j.Stage, j.Name, j.State, j.heard.UTC()})
+		jobs = append(jobs, KeptJob{j.ID, j.Project, j.Pipeline, j.Stage, j.Name, j.State, j.heard.UTC()})
 	}
-	slices.SortFunc(kept, func(a, b KeptJob) int { return cmp.Compare(a.ID, b.ID) })
-	return kept
+	slices.SortFunc(jobs, func(a, b KeptJob) int { return cmp.Compare(a.ID, b.ID) })
+	return jobs
 }
 
-// resume takes in what was kept, but for what was heard since. What seems to be from the
-// future was heard before the clock was set back.
-func (b *jobBook) resume(kept []KeptJob, now time.Time) {
-	for _, k := range kept {
-		if k.Heard.After(now) {
-			k.Heard = now
-		}
+// kept is a moment that was written down, by this process's clock: setting the wall clock
+// from now on does not move it. What seems to be from the future was before it was set back.
+func kept(at, now time.Time) time.Time { return now.Add(min(0, at.Sub(now))) }
+
+// resume takes in what was kept, but for what was heard since.
+func (b *jobBook) resume(jobs []KeptJob, now time.Time) {
+	for _, k := range jobs {
 		if b.byID[k.ID] != nil || k.State != fleet.JobPending && k.State != fleet.JobRunning {
 			continue
 		}
-		b.take(fleet.Job{ID: k.ID, Project: k.Project, Pipeline: k.Pipeline, Stage: k.Stage, Name: k.Name, State: k.State}, k.Heard)
+		b.take(fleet.Job{ID: k.ID, Project: k.Project, Pipeline: k.Pipeline, Stage: k.Stage, Name: k.Name, State: k.State}, kept(k.Heard, now))
 	}
 }
 

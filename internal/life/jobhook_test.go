@@ -587,6 +587,18 @@ func TestKeptByAClockSetBack(t *testing.T) {
 	}
 }
 
+// TestKeptIsTimedByThisProcess: the clock may be set while it runs, and what was kept is no
+// younger or older for that: it has the monotonic reading, of which only String tells.
+func TestKeptIsTimedByThisProcess(t *testing.T) {
+	now := time.Now()
+	for written, want := range map[time.Duration]time.Duration{-time.Hour: -time.Hour, time.Hour: 0} {
+		got := life.Kept(now.Add(written).Round(0), now) // as a file has it
+		if got.Sub(now) != want || !strings.Contains(got.String(), " m=") {
+			t.Errorf("%s: %s", written, got)
+		}
+	}
+}
+
 // TestLostWhileReconciling: what is lost then is found by a round of its own.
 func TestLostWhileReconciling(t *testing.T) {
 	s := newHookSite(t, life.JobHookSettings{Reconcile: true})

@@ -104,18 +104,12 @@ func (p *projects) list() []SeenProject {
 // resume takes in what was kept. For how long nobody has listened does not count: what has
 // begun to wait meanwhile, GitLab alone can tell.
 func (p *projects) resume(list []SeenProject, now time.Time) {
-	heard := func(s SeenProject) time.Time {
-		if s.At.After(now) { // the clock was set back
-			return now
-		}
-		return s.At
-	}
 	var last time.Time
 	for _, s := range list {
-		last = later(last, heard(s))
+		last = later(last, kept(s.At, now))
 	}
 	for _, s := range list {
-		s.At = heard(s).Add(now.Sub(last))
+		s.At = kept(s.At, now).Add(now.Sub(last))
 		if now.Sub(s.At) < projectsKept && len(p.seen) < projectsMost {
 			p.seen[s.ID] = s.At
 			if s.Listed {

@@ -1,0 +1,4 @@
+package life
+
+// Kept is a moment that was written down, by a process's own clock.
+var Kept = kept
