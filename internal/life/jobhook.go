@@ -408,10 +408,11 @@ func (s *JobHook) decided() {
 		s.unsaid()
 	}
 	s.goTo(hookRest)
-	switch {
-	case s.window: // a job has begun to wait since the look
+	if s.window { // a job has begun to wait since the look
 		return
-	case s.jobs.pending == 0:
+	}
+	s.lookAt = time.Time{}
+	if s.jobs.pending == 0 {
 		s.nobodyWaits()
 		return
 	}
