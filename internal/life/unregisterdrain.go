@@ -276,7 +276,7 @@ func (s *Unregister) looksForGroup() bool {
 
 // looksForSpot looks for a spot notice where one is due.
 func (s *Unregister) looksForSpot() bool {
-	if s.spotSeen || s.notice.Kind == fleet.NoticeSpot || s.down == fleet.PowerOff || s.urgent() || s.now.Before(s.spotAt) {
+	if s.spotSeen || s.notice.Kind == fleet.NoticeSpot || s.urgent() || s.now.Before(s.spotAt) {
 		return false
 	}
 	s.spotAt = s.now.Add(spotPeriod)

@@ -189,6 +189,22 @@ func TestRebootOfAnInstanceThatIsTakenMeanwhile(t *testing.T) {
 	}
 }
 
+// TestPowerOffAfterASpotNotice that came in the middle of another drain: that one knew,
+// and the one that goes on with it has to find out anew, or EC2 is there before it.
+func TestPowerOffAfterASpotNotice(t *testing.T) {
+	s := busy(t, 2*time.Hour)
+	s.scaleIn()
+	s.run(10 * time.Minute)
+	s.interrupt(2 * time.Minute)
+	s.run(55 * time.Second)
+	s.goDown(fleet.PowerOff)
+	s.run(3 * time.Minute)
+	mustBeGone(t, s, "power-off")
+	if len(s.proc.reported) != 1 {
+		t.Errorf("reported %v", s.proc.reported)
+	}
+}
+
 // TestShutdownWithANotice of each kind: whose deadline is earlier counts.
 func TestShutdownWithANotice(t *testing.T) {
 	for _, c := range []struct {
