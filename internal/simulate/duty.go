@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"slices"
 	"time"
 
 	"github.com/shoal-ci/shoal/internal/fleet"
@@ -220,10 +221,18 @@ func (l *loop) lookAtSpares(g world.GroupView, members, busy int) {
 		l.spareless = 0
 		return
 	}
-	if l.spareless += lookPeriod; l.spareless > sparesWithin {
+	if l.spareless += lookPeriod; l.spareless > sparesWithin && l.wentToWork(l.at-l.spareless, l.at-2*lookPeriod) {
 		l.breaks("target", "desired is %d for %s: %d are busy, and %d more are to stand ready, of at most %d", g.Desired, l.spareless, busy, l.sparesAt(l.now), g.Max)
 		l.spareless = 0
 	}
+}
+
+// wentToWork tells whether an idle instance was given a job between two times: where jobs
+// come in spells, nobody may be for long.
+func (l *loop) wentToWork(from, to time.Duration) bool {
+	return slices.ContainsFunc(l.instances, func(i *instance) bool {
+		return i.inService && !i.dead && i.runner.busySince > from && i.runner.busySince < to
+	})
 }
 
 func (l *loop) lookAtDutiesOf(i *instance, v view) {

@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -186,8 +187,12 @@ func (l *loop) knows(token string) bool {
 }
 
 // lookAtQueue: a job that waits for long while all are busy and the group could
-// grow is a queue that nobody follows.
+// grow is a queue that nobody follows. Where nobody is in service nobody sees it: what the
+// webhook was told of there is judged by itself.
 func (l *loop) lookAtQueue() {
+	if !slices.ContainsFunc(l.instances, func(i *instance) bool { return i.inService && !i.dead }) {
+		l.emptyAt = l.at
+	}
 	for len(l.queuedJobs) > 0 {
 		q := l.queuedJobs[0]
 		if j := l.jobs[q.id]; j == nil || j.got < q.at {
@@ -197,7 +202,7 @@ func (l *loop) lookAtQueue() {
 	}
 	starves := l.starves
 	l.starves = 0
-	if len(l.queuedJobs) == 0 || l.at-l.queuedJobs[0].at < starved || l.troubled() || l.at-l.calmAt < starved {
+	if len(l.queuedJobs) == 0 || l.at-max(l.queuedJobs[0].at, l.emptyAt) < starved || l.troubled() || l.at-l.calmAt < starved {
 		return
 	}
 	g := l.world.Groups(l.now, groupName)[0]

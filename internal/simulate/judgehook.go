@@ -17,11 +17,18 @@ func (i *instance) isDue(slack time.Duration) bool {
 	switch {
 	case i.spotDeadline > 0 && at >= i.spotDeadline-margin-slack:
 	case i.endWait > 0 && at >= i.endWait+i.l.hookCap()-margin-slack:
-	case i.down != fleet.NotGoingDown:
+	case i.down != fleet.NotGoingDown || i.goesByAnotherClock():
 	default:
 		return false
 	}
 	return true
+}
+
+// goesByAnotherClock tells whether a drain is gone on with by another process, which has
+// the notice's moments by the wall clock alone, and that was set since: nobody on the
+// instance can know how much time is left.
+func (i *instance) goesByAnotherClock() bool {
+	return (i.down != fleet.NotGoingDown || i.starts["unregister"] > 1) && i.noticeAt > 0 && i.hurtSince(i.noticeAt, ClockJump) > 0
 }
 
 // mayEndJobs tells whether the jobs must be ended by now, or be lost: one margin
@@ -110,7 +117,8 @@ func (l *loop) completes(p *process, a life.CompleteHook) error {
 	if hook == "start" && a.Result == fleet.Abandon {
 		l.abandons(p)
 	}
-	if hook == "start" && a.Result == fleet.Continue && !l.reachedGitLab(i) && i.answeredAt < p.begun { // one that has died since was answered all the same
+	died := i.answeredAt >= p.begun || i.runner.ended >= p.begun && i.answeredAt > 0 // since it was answered
+	if hook == "start" && a.Result == fleet.Continue && !l.reachedGitLab(i) && !died {
 		l.breaks("hook", "i%02d completes its launch hook before its runner has reached GitLab", i.number)
 	}
 	err := p.through(func() error {

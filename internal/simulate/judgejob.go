@@ -19,10 +19,7 @@ func (l *loop) jobEnded(e world.JobFinished) {
 func (l *loop) judgeInterrupted(j *job) {
 	i := j.in
 	misled := i.spotDeadline > 0 && i.hurtSince(0, ClockJump) > 0 // by its clock less time was left, and nobody on it knows better
-	if i.down != fleet.NotGoingDown || i.runs("unregister") > 1 { // nor does one that goes on with the drain by the notice's moment
-		misled = misled || i.endWait > 0 && i.hurtSince(i.noticeAt, ClockJump) > 0
-	}
-	if !i.mayEndJobs() && i.death == "" && !misled {
+	if !i.mayEndJobs() && i.death == "" && !misled && !i.goesByAnotherClock() {
 		l.breaks("job", "i%02d job %d was killed, and nothing took the instance (%s)", i.number, j.id, i.noticeKind)
 	}
 }

@@ -23,6 +23,7 @@ type record struct {
 	waiting      int // jobs
 	queuedJobs   []queuedJob
 	starves      int           // looks in a row that found a queue which nobody follows
+	emptyAt      time.Duration // when nobody was in service last
 	spareless    time.Duration // for how long spares have been wanted that nobody holds
 	calmAt       time.Duration // the last fault that lasts ended
 	tokenTrouble bool
