@@ -150,6 +150,26 @@ func TestMonitorLeavesWhenIdle(t *testing.T) {
 	}
 }
 
+// TestNothingIsIdleBeforeTheFirstReading: a job came and went between that and the
+// registration.
+func TestNothingIsIdleBeforeTheFirstReading(t *testing.T) {
+	s := inService(t)
+	s.files.flags.Registered = false
+	s.startWith(life.UnitMonitor, defaults)
+	s.startWith(life.UnitLifecycleCheck, defaults)
+	s.run(22 * time.Second)
+	s.files.flags.Registered = true
+	s.proc.arrive(6 * time.Second)
+	s.run(6*time.Second + defaults.monitor.IdleThreshold - time.Second)
+	if n := s.count("DescribeGroup"); n != 0 {
+		t.Errorf("%d looks at the group less than the threshold after the job", n)
+	}
+	s.run(time.Minute)
+	if s.count("DescribeGroup") == 0 {
+		t.Error("it does not leave")
+	}
+}
+
 // TestMonitorLeavesAfterInit: an init that is at work starts the runner at its end.
 func TestMonitorLeavesAfterInit(t *testing.T) {
 	s := working(t)

@@ -8,9 +8,13 @@ import (
 )
 
 // idled is how much of the time since the last reading counts as idle. A job that
-// ran then may have ended just now: a look that came late is no idle spell.
+// ran then may have ended just now: a look that came late is no idle spell. Nor is what
+// was before the first reading, in which a job may have come and gone.
 func (s *Monitor) idled(passed time.Duration) time.Duration {
-	if s.last.Running() > 0 {
+	switch {
+	case !s.seen:
+		return 0
+	case s.last.Running() > 0:
 		return min(passed, s.set.Period)
 	}
 	return passed
