@@ -52,6 +52,9 @@ type JobHook struct {
 	illAt  time.Time // the last failure of a look or a raise
 	idleAt time.Time // the last look, if it showed an instance without a job
 	atMax  bool      // said
+	// asideMore is how many jobs were put aside since that was said.
+	asideMore int
+	asideSaid time.Time
 
 	expireAt time.Time
 	saveAt   time.Time // zero: nothing to be kept has changed

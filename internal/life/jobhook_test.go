@@ -627,6 +627,20 @@ func TestARoundIsGivenUp(t *testing.T) {
 	}
 }
 
+// TestNotTakenIsSaidSeldom: where the runners take no job at all, each that comes would
+// have a line of its own.
+func TestNotTakenIsSaidSeldom(t *testing.T) {
+	s := newHookSite(t, life.JobHookSettings{})
+	s.group.Max, s.group.Desired, s.group.Instances = 2, 2, instances(2, 0)
+	for id := range int64(120) {
+		s.job(id+1, fleet.JobPending)
+		s.pass(30 * time.Second)
+	}
+	if n := s.says("out of the count"); n < 4 || n > 6 {
+		t.Errorf("said %d times in an hour", n)
+	}
+}
+
 // TestCountsAgain: one of the jobs that were put aside runs, so what kept instances from
 // taking them is over, and the others count at once.
 func TestCountsAgain(t *testing.T) {

@@ -31,6 +31,9 @@ const (
 	// to asideMost: else instances would be launched for it for a day.
 	asideFor  = 5 * time.Minute
 	asideMost = 16 * time.Hour
+	// asideSays is how often that is said: where the runners take no job, each one that
+	// comes would have a line of its own.
+	asideSays = 10 * time.Minute
 )
 
 // gotGroup decides on a listing.
@@ -102,7 +105,8 @@ func (s *JobHook) putAside(g fleet.Group) {
 		j.passes++
 		n++
 	}
-	if n > 0 {
+	if s.asideMore += n; s.asideMore > 0 && s.now.Sub(s.asideSaid) >= asideSays {
+		n, s.asideMore, s.asideSaid = s.asideMore, 0, s.now
 		s.say(Warn, fmt.Sprintf("leave %d jobs out of the count of group %q", n, g.Name),
 			fleet.Reason(fmt.Sprintf("they have waited for %s beside an instance without a job", asideAfter)),
 			"do the runners have their tags, and may they run protected branches?")
