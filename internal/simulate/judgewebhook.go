@@ -173,12 +173,16 @@ func (x *webhook) keepsProjects() {
 // to wait before that must be found.
 func (x *webhook) hasToFind(p *process) {
 	told := func(n int) bool { return x.jobs[n].toldBy == x.runs }
-	if x.newsAt <= x.lookedAt && p.begun <= x.lookedAt && !slices.ContainsFunc(x.open, told) {
-		return
+	before := x.l.at
+	if !slices.ContainsFunc(x.open, told) {
+		before = max(x.newsAt, p.begun)
+		if before <= x.lookedAt {
+			return
+		}
 	}
 	for _, n := range x.open {
 		j := &x.jobs[n]
-		if j.foundBy != x.runs && (x.safe[j.project] || x.projects[j.project].run == x.runs) {
+		if j.foundBy != x.runs && j.queued <= before && (x.safe[j.project] || x.projects[j.project].run == x.runs) {
 			j.foundBy, j.foundAt = x.runs, x.l.at
 		}
 	}
