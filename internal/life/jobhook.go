@@ -51,7 +51,9 @@ type JobHook struct {
 	aws    backoff
 	illAt  time.Time // the last failure of a look or a raise
 	idleAt time.Time // the last look, if it showed an instance without a job
-	atMax  bool      // said
+	atMax  bool
+	// maxSaid is when that was said.
+	maxSaid time.Time
 	// asideMore is how many jobs were put aside since that was said.
 	asideMore int
 	asideSaid time.Time

@@ -627,6 +627,25 @@ func TestARoundIsGivenUp(t *testing.T) {
 	}
 }
 
+// TestMaximumIsSaidSeldom: a full group with short jobs has a queue that comes and goes.
+func TestMaximumIsSaidSeldom(t *testing.T) {
+	s := newHookSite(t, life.JobHookSettings{})
+	s.group.Max, s.group.Desired, s.group.Instances = 2, 2, instances(2, 2)
+	for id := range int64(30) { // fill it
+		s.job(1000+id, fleet.JobRunning)
+	}
+	for id := range int64(60) {
+		s.job(id+1, fleet.JobPending)
+		s.pass(30 * time.Second)
+		s.job(id+1, fleet.JobRunning)
+		s.job(id+1, fleet.JobFinished)
+		s.pass(30 * time.Second)
+	}
+	if n := s.says("is at its maximum"); n != 6 {
+		t.Errorf("said %d times in an hour", n)
+	}
+}
+
 // TestNotTakenIsSaidSeldom: where the runners take no job at all, each that comes would
 // have a line of its own.
 func TestNotTakenIsSaidSeldom(t *testing.T) {

@@ -31,9 +31,10 @@ const (
 	// to asideMost: else instances would be launched for it for a day.
 	asideFor  = 5 * time.Minute
 	asideMost = 16 * time.Hour
-	// asideSays is how often that is said: where the runners take no job, each one that
-	// comes would have a line of its own.
-	asideSays = 10 * time.Minute
+	// hookSays is how often it is said that jobs are put aside, or that the maximum forbids
+	// what they need: where the runners take none, or jobs come by ones and twos, each would
+	// have a line of its own.
+	hookSays = 10 * time.Minute
 )
 
 // gotGroup decides on a listing.
@@ -105,7 +106,7 @@ func (s *JobHook) putAside(g fleet.Group) {
 		j.passes++
 		n++
 	}
-	if s.asideMore += n; s.asideMore > 0 && s.now.Sub(s.asideSaid) >= asideSays {
+	if s.asideMore += n; s.asideMore > 0 && s.now.Sub(s.asideSaid) >= hookSays {
 		n, s.asideMore, s.asideSaid = s.asideMore, 0, s.now
 		s.say(Warn, fmt.Sprintf("leave %d jobs out of the count of group %q", n, g.Name),
 			fleet.Reason(fmt.Sprintf("they have waited for %s beside an instance without a job", asideAfter)),
@@ -161,11 +162,13 @@ func (s *JobHook) counted() (at time.Time) {
 	return at
 }
 
-// sayMax says once for as long as jobs wait that the maximum forbids what they need.
+// sayMax says once for as long as jobs wait that the maximum forbids what they need, and
+// seldom where they wait again and again.
 // What is only expected is nothing to raise it for yet.
 func (s *JobHook) sayMax() {
 	atMax := s.raise.AtMax && s.jobs.pending > 0
-	if atMax && !s.atMax {
+	if atMax && !s.atMax && s.now.Sub(s.maxSaid) >= hookSays {
+		s.maxSaid = s.now
 		s.say(Warn, fmt.Sprintf("group %q is at its maximum of %d", s.set.Group, s.raise.Desired), slices.Concat(s.raise.Reasons, []fleet.Reason{"raise the group's maximum if jobs wait too long"})...)
 	}
 	s.atMax = atMax
