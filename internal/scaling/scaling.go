@@ -254,6 +254,9 @@ func MayLeaveWith(g fleet.Group, self string, t Terms) Leave {
 	}
 	c := take(g, "")
 	busy, idle, pending := c.busy, c.idle, c.pending
+	if me.Protected { // a listing of some seconds ago: it has no job
+		busy, idle = busy-1, idle+1
+	}
 	seen := fleet.Reason(fmt.Sprintf("%d busy, %d idle, %d pending, desired %d, minimum %d", busy, idle, pending, g.Desired, g.Min))
 	if g.Desired < busy+idle+pending {
 		return Leave{Verdict: Yield, Reasons: []fleet.Reason{seen, "desired is below the number of instances: the group chooses who goes"}}

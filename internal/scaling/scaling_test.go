@@ -187,6 +187,7 @@ func TestSpares(t *testing.T) {
 		{"one on its way is one", group(0, 9, 3, "idle", "idle", "pending"), "i-0", two, scaling.Go},
 		{"busy ones are none", group(0, 9, 3, "idle", "idle", "busy"), "i-0", two, scaling.Stay},
 		{"the maximum leaves room for one", group(0, 3, 4, "idle", "idle", "busy", "busy"), "i-0", two, scaling.Go},
+		{"idle itself, whatever the listing shows", group(0, 3, 3, "busy", "busy", "busy"), "i-0", two, scaling.Stay},
 		{"released", group(0, 9, 2, "idle", "idle"), "i-0", released, scaling.Go},
 		{"released, one is busy", group(0, 9, 3, "idle", "idle", "busy"), "i-0", released, scaling.Wait},
 		{"released, at the minimum", group(2, 9, 2, "idle", "idle"), "i-0", released, scaling.Stay},
