@@ -85,7 +85,7 @@ var duties = []duty{
 	{"notice", "has written down that it is to go, and nothing drains it", 90 * time.Second, owesDrain, needsEnd},
 	{"leak", "has put its runner away, and nothing takes it", 9 * time.Minute, owesGoing, needsAWS},
 	{"hook", "has ended its runner and does not complete its termination hook", 4 * time.Minute, owesEnd, needsEnd},
-	{"hook", "has ended its runner and waits for GitLab instead of completing its termination hook", 3 * time.Minute, owesEndAlone, needsHook},
+	{"hook", "has ended its runner and waits for GitLab instead of completing its termination hook", 8 * time.Minute, owesEndAlone, needsHook},
 	{"hook", "has a runner that is answered and does not complete its launch hook", 4 * time.Minute, owesLaunch, needsLaunch},
 	{"protection", "runs jobs and is not protected", 3 * time.Minute, owesProtection, needsAWS},
 	{"protection", "has no job and is still protected", 5 * time.Minute, owesClearing, needsAWS},
