@@ -37,7 +37,9 @@ func (p *process) wants() (desired int, above bool) {
 		return 0, false
 	}
 	busy, idle, pending := p.counts()
-	if p.in.l.sparesAt(p.clock()) > 0 && g.Desired < busy+idle+pending { // it may have looked for the spares alone, which do not undo that
+	// With spares it may have looked for those alone, which do not undo that desired was
+	// lowered, and are content where they have a place: the queue is left to jobs that end.
+	if spares := p.in.l.sparesAt(p.clock()); spares > 0 && (g.Desired < busy+idle+pending || g.Desired >= busy+spares) {
 		return 0, false
 	}
 	queue := 0
