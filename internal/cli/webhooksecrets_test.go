@@ -163,9 +163,9 @@ func TestSecretThatCouldNotBeReadAtTheStart(t *testing.T) {
 		ended := make(chan struct{})
 		go func() { d.watch(ctx, nil); close(ended) }()
 		time.Sleep(time.Minute)
-		d.check(true, true)
 		stop()
 		<-ended
+		d.check(true, true)
 	})
 }
 
