@@ -18,14 +18,7 @@ import (
 // them are in the first raise.
 func TestParallelJobsAreOneDefinition(t *testing.T) {
 	var asked atomic.Int64
-	c := several()
-	c.fault = func(q emulator.Request) emulator.Fault {
-		if q.Operation == "GET /api/v4/projects/{project}/jobs/{job}" {
-			asked.Add(1)
-			return emulator.Fault{Latency: 300 * time.Millisecond}
-		}
-		return emulator.Fault{}
-	}
+	c := countingLookUps(&asked)
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, c)
 		defer s.end()

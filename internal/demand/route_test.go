@@ -40,10 +40,8 @@ func TestTagsInTheEvent(t *testing.T) {
 	})
 }
 
-// TestTagsAreLookedUp: once for each definition, whatever its branch and pipeline,
-// and the events are taken in in order once they are known.
-func TestTagsAreLookedUp(t *testing.T) {
-	var asked atomic.Int64
+// countingLookUps is several groups beside a GitLab that takes a while to tell of a job.
+func countingLookUps(asked *atomic.Int64) scene {
 	c := several()
 	c.fault = func(q emulator.Request) emulator.Fault {
 		if q.Operation == "GET /api/v4/projects/{project}/jobs/{job}" {
@@ -52,6 +50,14 @@ func TestTagsAreLookedUp(t *testing.T) {
 		}
 		return emulator.Fault{}
 	}
+	return c
+}
+
+// TestTagsAreLookedUp: once for each definition, whatever its branch and pipeline,
+// and the events are taken in in order once they are known.
+func TestTagsAreLookedUp(t *testing.T) {
+	var asked atomic.Int64
+	c := countingLookUps(&asked)
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, c)
 		defer s.end()
